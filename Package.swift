@@ -1,0 +1,59 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Numeric loops want FMA and wide vectors in the target and no errno branch around sqrt (4x on AdamW). All Swift
+// targets carry the same flags, because SIMD values cross module boundaries. HEADWAY_MARCH=native tunes for this
+// machine, HEADWAY_MARCH=none drops the flag; other processors than x86-64 get none.
+#if arch(x86_64)
+let march = Context.environment["HEADWAY_MARCH"] ?? "x86-64-v3"
+#else
+let march = "none"
+#endif
+let target = march == "none" ? [] : ["-Xcc", "-march=\(march)"]
+let swift: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .unsafeFlags(target + ["-Xcc", "-fno-math-errno", "-warnings-as-errors"]),
+]
+let c: [CSetting] = [.unsafeFlags((march == "none" ? [] : ["-march=\(march)"]) + ["-Wall", "-Wextra", "-Werror"])]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swift)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swift)
+}
+
+let package = Package(
+    name: "headway",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Level 0: the outside world, and what identifies a run.
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CSystem", cSettings: c),
+        module("RunSpec", ["CCrypto", .product(name: "Yams", package: "Yams")]),
+        // Level 1
+        module("Kernels", ["COpenBLAS", "CSystem", "RunSpec"]),
+        module("Ledger", ["CSystem", "RunSpec", .product(name: "GRDB", package: "GRDB.swift")]),
+        // Level 2
+        module("Model", ["Kernels", "RunSpec"]),
+        module("Corpus", ["RunSpec"]),
+        module("Collectives", ["CSystem", "RunSpec"]),
+        module("Checkpointing", ["CSystem", "RunSpec"]),
+        module("Coordination", ["CSystem", "RunSpec"]),
+        // Level 3
+        module("Training", ["Model", "Corpus", "Collectives", "Checkpointing", "Coordination", "Ledger"]),
+        module("Reports", ["Ledger"]),
+        // Level 4
+        .executableTarget(
+            name: "headway",
+            dependencies: ["Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: swift),
+    ]
+)

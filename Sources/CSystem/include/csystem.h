@@ -1,0 +1,67 @@
+// What Swift cannot call directly on Linux: atomics on shared memory, futexes, pidfds, variadic calls, processor
+// features. Everything here converts; nothing decides.
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// --- Atomics on words that live in memory shared between processes -------------------------------------------
+static inline uint64_t cs_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void cs_store(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline uint32_t cs_load32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+static inline void cs_store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+static inline uint32_t cs_add32(uint32_t *p, uint32_t v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
+
+// --- Futexes, not private: the word lies in shared memory ----------------------------------------------------
+/// Sleeps while `*word == expected`, at most `timeoutNanoseconds`. 0 when woken, else errno (EAGAIN, ETIMEDOUT, EINTR).
+int cs_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeoutNanoseconds);
+/// Wakes every sleeper on `word`.
+void cs_futex_wake_all(uint32_t *word);
+
+// --- Processes -----------------------------------------------------------------------------------------------
+/// A file descriptor that becomes readable when `pid` ends, or -1 and errno.
+int cs_pidfd_open(pid_t pid);
+/// Ends this process with `signal` when its parent's thread ends. 0 or errno.
+int cs_signal_at_parent_death(int signal);
+/// Reaps `pid` if it has ended: 1 when reaped (then *signalled tells whether *code is a signal or an exit
+/// status), 0 when it still runs, -1 and errno otherwise. Waits when `wait`.
+int cs_reap(pid_t pid, bool wait, bool *signalled, int *code);
+/// Binds the calling thread to one processor. 0 or errno.
+int cs_pin_to_core(int core);
+/// How many processors this process may use.
+int cs_available_cores(void);
+
+// --- Memory --------------------------------------------------------------------------------------------------
+/// Maps `name` of POSIX shared memory, whole, read and write. NULL and errno otherwise. `*length` is the size to
+/// create with when `create`, else receives the size found.
+void *cs_shared_map(const char *name, bool create, size_t *length);
+/// Removes the name. 0 or errno.
+int cs_shared_unlink(const char *name);
+/// Makes every page of the range present and writable now, so that a step never faults. 0 or errno.
+int cs_populate(void *base, size_t length);
+
+// --- Files ---------------------------------------------------------------------------------------------------
+/// A non-blocking event counter that survives exec, or -1 and errno.
+int cs_eventfd(void);
+/// A descriptor that reads the given signals (blocked by the call for this process), or -1 and errno.
+int cs_signalfd(const int *signals, int count);
+/// The next signal that waits in such a descriptor, 0 when there is none.
+int cs_next_signal(int signalDescriptor);
+/// Takes the whole-file lock without waiting. 0, or errno (EWOULDBLOCK: somebody holds it).
+int cs_lock_file(int fd);
+/// CRC-32C (Castagnoli) of the bytes, continuing from `crc` (0 to start).
+uint32_t cs_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+// --- Processor -----------------------------------------------------------------------------------------------
+/// Flush-to-zero and denormals-are-zero for the calling thread, so that tiny moments cost no microcode.
+void cs_flush_denormals(void);
+/// Whether this processor has what the binary was compiled for (x86-64-v3 where that was asked for).
+bool cs_processor_supported(void);
+/// The OpenBLAS core name fit for this processor, or NULL to leave the choice to OpenBLAS.
+const char *cs_preferred_blas_core(void);
+
+// --- Allocation count ----------------------------------------------------------------------------------------
+/// How often this thread has called malloc, calloc, realloc or an aligned form of them.
+uint64_t cs_allocation_count(void);

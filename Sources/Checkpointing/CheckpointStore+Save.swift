@@ -1,0 +1,122 @@
+import Glibc
+
+/// Where a save is; reported just before the thing named happens, `writing` after each MiB.
+package enum SaveProgress: Hashable, Sendable {
+    case writing(bytes: Int, of: Int)
+    case manifest
+    case rename
+    /// The checkpoint is on disk for good.
+    case durable
+}
+
+extension CheckpointStore {
+    /// Writes the state as the checkpoint of `manifest.step` and returns when it is durable. The blocks hold the
+    /// tensors at the offsets of `entries` and must not change meanwhile. If a valid checkpoint of the step is
+    /// there already, it is returned when its state hash is the same, else an error; a damaged one is replaced.
+    /// Any failure abandons the attempt and removes what it wrote: nothing that failed to sync is tried again.
+    package func save(
+        _ manifest: Manifest, entries: [StateEntry], parameters: UnsafePointer<Float>,
+        firstMoments: UnsafePointer<Float>, secondMoments: UnsafePointer<Float>,
+        progress: (SaveProgress) -> Void = { _ in }
+    ) throws(CheckpointError) -> Checkpoint {
+        if let existing = try existing(manifest) {
+            progress(.durable)
+            return existing
+        }
+        func tensors(_ prefix: String, _ base: UnsafePointer<Float>) -> [Safetensors.Tensor] {
+            entries.map { .init(name: prefix + $0.name, shape: $0.shape, data: base + $0.offset) }
+        }
+        let contents: [CheckpointFile: [Safetensors.Tensor]] = [
+            .weights: tensors("", parameters),
+            .optimizer: tensors("m.", firstMoments) + tensors("v.", secondMoments),
+        ]
+        let metadata = Self.metadata(of: manifest)
+        let dataBytes = contents.values.reduce(0) { $0 + Safetensors.size(of: $1, metadata: metadata) }
+        let neededBytes = dataBytes + manifest.sizeBound(dataBytes: dataBytes)
+        do throws(StorageError) {
+            try makeFolder()
+            try storage.remove(temporaryPath(of: manifest.step))
+            try storage.remove(displacedPath(of: manifest.step))
+            // Asked first, because a full disk also stops whoever else writes there.
+            guard try storage.availableBytes(in: folder) >= neededBytes else {
+                throw StorageError(.write, folder, code: ENOSPC)
+            }
+            let sealed = try write(manifest, contents, dataBytes: dataBytes, progress: progress)
+            progress(.rename)
+            try publish(manifest.step)
+            progress(.durable)
+            return Checkpoint(path: path(of: manifest.step), manifest: sealed)
+        } catch {
+            try? storage.remove(temporaryPath(of: manifest.step))
+            try? storage.remove(displacedPath(of: manifest.step))
+            guard error.isDiskFull else { throw .storage(error) }
+            throw .diskFull(
+                step: manifest.step, path: folder, neededBytes: neededBytes,
+                availableBytes: (try? storage.availableBytes(in: folder)) ?? 0)
+        }
+    }
+
+    /// The checkpoint of the same step and state, if it is there and every byte of it is right.
+    private func existing(_ manifest: Manifest) throws(CheckpointError) -> Checkpoint? {
+        guard let found = try? inspect(manifest.step, .hashes) else { return nil }
+        guard found.manifest.stateHash == manifest.stateHash else {
+            throw .otherState(step: manifest.step, found: found.manifest.stateHash, given: manifest.stateHash)
+        }
+        // Its writer may have died between the rename and this.
+        do throws(StorageError) { try storage.syncDirectory(folder) } catch { throw .storage(error) }
+        return found
+    }
+
+    private func makeFolder() throws(StorageError) {
+        if access(folder, F_OK) == 0 { return }
+        try storage.makeDirectory(folder)
+        try storage.syncDirectory(folder + "/..")
+    }
+
+    private static func metadata(of manifest: Manifest) -> [String: String] {
+        Safetensors.standardMetadata.merging(["run": manifest.run, "step": "\(manifest.step)"]) { $1 }
+    }
+
+    /// Makes the temporary folder with all three files, durable. The manifest comes last, with the records.
+    private func write(
+        _ manifest: Manifest, _ contents: [CheckpointFile: [Safetensors.Tensor]], dataBytes: Int,
+        progress: (SaveProgress) -> Void
+    ) throws(StorageError) -> Manifest {
+        let temporary = temporaryPath(of: manifest.step)
+        try storage.makeDirectory(temporary)
+        var sealed = manifest, done = 0
+        for file in CheckpointFile.allCases {
+            let record = try Safetensors.write(
+                contents[file]!, metadata: Self.metadata(of: manifest), to: "\(temporary)/\(file.rawValue)",
+                storage: storage
+            ) { progress(.writing(bytes: done + $0, of: dataBytes)) }
+            done += record.bytes
+            sealed.files.append(record)
+        }
+        try storage.syncDirectory(temporary)
+
+        progress(.manifest)
+        let path = "\(temporary)/\(Manifest.name)"
+        _ = try FileWriter.write(path + ".tmp", to: storage) { writer throws(StorageError) in
+            try sealed.sealed().span.withUnsafeBytes { bytes throws(StorageError) in try writer.append(bytes) }
+        }
+        try storage.rename(path + ".tmp", to: path)
+        try storage.syncDirectory(temporary)
+        return sealed
+    }
+
+    /// Gives the temporary folder its name: the commit.
+    private func publish(_ step: Int) throws(StorageError) {
+        // What stands there failed `existing`.
+        if access(path(of: step), F_OK) == 0 { try storage.rename(path(of: step), to: displacedPath(of: step)) }
+        try storage.rename(temporaryPath(of: step), to: path(of: step))
+        do throws(StorageError) {
+            try storage.syncDirectory(folder)
+        } catch {
+            // Whether the new name survives a power cut is unknown: take it back, so that nobody relies on it.
+            try? storage.rename(path(of: step), to: temporaryPath(of: step))
+            throw error
+        }
+        try? storage.remove(displacedPath(of: step))
+    }
+}

@@ -1,0 +1,133 @@
+// A folder of checkpoints, RUN/checkpoints:
+//
+//   step-0000000480/weights.safetensors      θ
+//   step-0000000480/optimizer.safetensors    m and v
+//   step-0000000480/manifest.json            hashes and sizes of both; see Manifest.swift
+//   step-0000000500.tmp-4711/                being written, or left over by process 4711
+//
+// A checkpoint is a folder named by a step whose manifest and files are valid; nothing points at "the latest", the
+// highest valid step is it. Everything is made durable under a temporary name first, contents before names,
+// and the rename of the folder is the commit. So a crash at any point leaves the checkpoint whole or not there,
+// and the earlier ones untouched. Other names in the folder are ignored.
+import Glibc
+
+/// A tensor of the model in the flat blocks θ, m and v. `offset` and `count` are floats; count = product(shape).
+package struct StateEntry: Hashable, Sendable {
+    package let name: String
+    package let shape: [Int]
+    package let offset: Int
+    package let count: Int
+
+    package init(name: String, shape: [Int], offset: Int, count: Int) {
+        precondition(count == shape.reduce(1, *) && offset >= 0, "\(name) \(shape): \(count) floats at \(offset)")
+        self.name = name
+        self.shape = shape
+        self.offset = offset
+        self.count = count
+    }
+}
+
+/// A checkpoint that was complete when it was looked at.
+package struct Checkpoint: Hashable, Sendable {
+    /// Its folder.
+    package let path: String
+    package let manifest: Manifest
+    package var step: Int { manifest.step }
+}
+
+/// The checkpoints of one run. One process at a time writes; any number may read. Calls are synchronous.
+package struct CheckpointStore {
+    package static let lastStep = 9_999_999_999
+    static let leastKept = 2
+
+    package let folder: String
+    let storage: any Storage
+    let process: pid_t
+
+    package init(folder: String, storage: any Storage = DiskStorage(), process: pid_t = getpid()) {
+        self.folder = folder
+        self.storage = storage
+        self.process = process
+    }
+
+    // MARK: Names
+
+    static func name(of step: Int) -> String {
+        let digits = String(step)
+        return "step-" + String(repeating: "0", count: max(0, 10 - digits.count)) + digits
+    }
+
+    static func step(of name: String) -> Int? {
+        guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), Self.name(of: step) == name else {
+            return nil
+        }
+        return step
+    }
+
+    /// The process that a temporary name belongs to, nil for any other name.
+    static func owner(of name: String) -> pid_t? {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2 || parts.count == 3 && parts[1] == "old", step(of: String(parts[0])) != nil,
+            let last = parts.last, last.hasPrefix("tmp-")
+        else { return nil }
+        return pid_t(last.dropFirst(4)).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    func path(of step: Int) -> String { "\(folder)/\(Self.name(of: step))" }
+
+    /// Where a checkpoint of this process grows, and where one that is replaced or pruned waits for its removal.
+    func temporaryPath(of step: Int) -> String { path(of: step) + ".tmp-\(process)" }
+    func displacedPath(of step: Int) -> String { path(of: step) + ".old.tmp-\(process)" }
+
+    /// Steps that have a folder, valid or not, newest first. None when the store's folder does not exist yet.
+    package func steps() throws(CheckpointError) -> [Int] { try folderNames().compactMap(Self.step).sorted(by: >) }
+
+    private func folderNames() throws(CheckpointError) -> [String] {
+        do throws(StorageError) {
+            return try names(in: folder)
+        } catch {
+            if error.code == ENOENT { return [] }
+            throw .storage(error)
+        }
+    }
+
+    // MARK: Removal
+
+    /// Removes the leftovers of processes that have ended, and of this process's number from an earlier life: so
+    /// only before the first save. The names removed.
+    @discardableResult
+    package func removeAbandoned() throws(CheckpointError) -> [String] {
+        var removed: [String] = []
+        for name in try folderNames().sorted() {
+            guard let owner = Self.owner(of: name), owner == process || kill(owner, 0) != 0 && errno == ESRCH else {
+                continue
+            }
+            do throws(StorageError) { try storage.remove("\(folder)/\(name)") } catch { throw .storage(error) }
+            removed.append(name)
+        }
+        return removed
+    }
+
+    /// Keeps the newest `keepLast` complete checkpoints, at least two, and whatever is newer than the oldest of
+    /// them; removes the rest. Complete means the cheap check: manifest and sizes. The steps removed.
+    @discardableResult
+    package func prune(keepLast: Int) throws(CheckpointError) -> [Int] {
+        let keep = max(keepLast, Self.leastKept), steps = try steps()
+        let complete = steps.filter { (try? inspect($0, .sizes)) != nil }
+        guard complete.count >= keep else { return [] }
+        let surplus = steps.filter { $0 < complete[keep - 1] }
+        if surplus.isEmpty { return [] }
+        do throws(StorageError) {
+            // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
+            for step in surplus {
+                try storage.remove(displacedPath(of: step))
+                try storage.rename(path(of: step), to: displacedPath(of: step))
+            }
+            try storage.syncDirectory(folder)
+            for step in surplus { try storage.remove(displacedPath(of: step)) }
+        } catch {
+            throw .storage(error)
+        }
+        return surplus
+    }
+}

@@ -1,0 +1,76 @@
+extension Safetensors {
+    /// Size in bytes of the file that `write` makes of the same arguments.
+    package static func size(of tensors: [Tensor], metadata: [String: String] = standardMetadata) -> Int {
+        encodeHeader(tensors, metadata: metadata).count + tensors.reduce(0) { $0 + 4 * $1.count }
+    }
+
+    /// Writes the tensors in the order given and returns when the contents are durable. `progress` is told the
+    /// bytes of the file so far, at least once per MiB. After a failure the file may be there in part.
+    @discardableResult
+    package static func write(
+        _ tensors: [Tensor], metadata: [String: String] = standardMetadata, to path: String,
+        storage: any Storage = DiskStorage(), progress: (_ bytes: Int) -> Void = { _ in }
+    ) throws(StorageError) -> FileRecord {
+        precondition(Set(tensors.map(\.name) + [metadataKey]).count == tensors.count + 1, "tensor names collide")
+        return try FileWriter.write(path, to: storage) { writer throws(StorageError) in
+            try encodeHeader(tensors, metadata: metadata).span.withUnsafeBytes { header throws(StorageError) in
+                try writer.append(header)
+            }
+            for tensor in tensors {
+                var rest = UnsafeRawBufferPointer(UnsafeBufferPointer(start: tensor.data, count: tensor.count))[...]
+                while !rest.isEmpty {
+                    let part = rest.prefix(FileWriter.pieceBytes)
+                    try writer.append(UnsafeRawBufferPointer(rebasing: part))
+                    rest = rest.dropFirst(part.count)
+                    progress(writer.bytes)
+                }
+            }
+        }
+    }
+}
+
+/// A safetensors file on disk, its header validated, its data read on demand. The format has no checksums:
+/// whoever needs them compares with a manifest.
+package struct SafetensorsFile: ~Copyable {
+    package let header: Safetensors.Header
+    private let file: ReadableFile
+
+    package init(_ path: String) throws(SafetensorsError) {
+        let file = try Self.open(path)
+        let prefix = try Self.bytes(of: file, count: min(Safetensors.prefixBytes, file.size), at: 0)
+        let length = try Safetensors.headerLength(prefix: prefix, fileBytes: file.size)
+        let json = try Self.bytes(of: file, count: length, at: Safetensors.prefixBytes)
+        header = try Safetensors.Header(json: json, fileBytes: file.size)
+        self.file = file
+    }
+
+    private static func open(_ path: String) throws(SafetensorsError) -> ReadableFile {
+        do throws(StorageError) { return try ReadableFile(path) } catch { throw .storage(error) }
+    }
+
+    /// Reads the tensor `name`, which must have this shape and type, into `product(shape)` values at `destination`.
+    package func read(
+        _ name: String, type: Safetensors.ValueType = .f32, shape: [Int], into destination: UnsafeMutableRawPointer
+    ) throws(SafetensorsError) {
+        guard let tensor = header.tensors.first(where: { $0.name == name }) else { throw .missing(name: name) }
+        guard tensor.shape == shape else { throw .shape(name: name, found: tensor.shape, expected: shape) }
+        guard tensor.type == type else { throw .type(name: name, found: tensor.type, expected: type) }
+        let target = UnsafeMutableRawBufferPointer(start: destination, count: tensor.bytes.count)
+        try Self.fill(target, from: file, at: header.dataOffset + tensor.bytes.lowerBound)
+    }
+
+    private static func bytes(
+        of file: borrowing ReadableFile, count: Int, at offset: Int
+    ) throws(SafetensorsError) -> [UInt8] {
+        try byteArray(count) { buffer throws(SafetensorsError) in try fill(buffer, from: file, at: offset) }
+    }
+
+    private static func fill(
+        _ target: UnsafeMutableRawBufferPointer, from file: borrowing ReadableFile, at offset: Int
+    ) throws(SafetensorsError) {
+        let count: Int
+        do throws(StorageError) { count = try file.read(into: target, at: offset) } catch { throw .storage(error) }
+        // The size was checked when the file was opened: it has shrunk since.
+        guard count == target.count else { throw .truncated(foundBytes: offset + count, expectedBytes: file.size) }
+    }
+}

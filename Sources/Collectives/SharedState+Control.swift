@@ -1,0 +1,102 @@
+import CSystem
+import RunSpec
+
+/// Where a slot's worker stands, as it says itself.
+package enum SlotState: UInt64, Sendable { case empty, starting, ready, left }
+
+extension SharedState {
+    // MARK: Announcements: written by the launcher, read by workers
+
+    package var view: Int { Int(value(.view)) }
+    package var committedStep: Int { Int(value(.committedStep)) }
+    package var currentGeneration: Int { Int(value(.currentGeneration)) }
+    package var nextGeneration: Int { Int(value(.nextGeneration)) }
+    package var stopRequested: Bool { value(.stop) != 0 }
+
+    /// Announces that `step` updates are committed and lie in generation `current`; the next one goes into `next`.
+    /// The commit record is written by now, and so are the owners of the next step's units.
+    package func announce(step: Int, current: Int, next: Int, stop: Bool) {
+        precondition(current != next)
+        put(.currentGeneration, UInt64(current))
+        put(.nextGeneration, UInt64(next))
+        put(.stop, stop ? 1 : 0)
+        put(.committedStep, UInt64(step))
+        ring()
+    }
+
+    /// Announces a view in the middle of a step: the owners of units are already written.
+    package func announce(view: Int) {
+        setView(view)
+        ring()
+    }
+
+    /// The view that begins with the step announced next.
+    package func setView(_ view: Int) { put(.view, UInt64(view)) }
+
+    /// Makes the state of `generation`, at `step`, the current one for a new launcher. Stamps stay: what was
+    /// published of the step under way still counts.
+    package func prepareAdoption(step: Int, generation: Int) {
+        put(.currentGeneration, UInt64(generation))
+        put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+        put(.stop, 0)
+        put(.committedStep, UInt64(step))
+        for fault in 0..<SharedLayout.faultsMaximum { cs_store(word(layout.faultTable + fault * 8), 0) }
+        for slot in 0..<SharedLayout.slotsMaximum { setSlot(slot, replica: 0, state: .empty) }
+    }
+
+    // MARK: Slots: written by their worker, read by the launcher
+
+    private func slotWord(_ slot: Int, _ place: SlotWord) -> UnsafeMutablePointer<UInt64> {
+        word(layout.slotTable + (slot * SlotWord.count + place.rawValue) * 8)
+    }
+
+    package func slotState(_ slot: Int) -> (replica: Int, state: SlotState) {
+        (Int(cs_load(slotWord(slot, .replica))), SlotState(rawValue: cs_load(slotWord(slot, .state))) ?? .empty)
+    }
+    package func setSlot(_ slot: Int, replica: Int, state: SlotState) {
+        cs_store(slotWord(slot, .replica), UInt64(replica))
+        cs_store(slotWord(slot, .state), state.rawValue)
+    }
+    /// The replica that the launcher lets compute in the slot; a worker waits until it is itself.
+    package func admitted(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .admitted))) }
+    package func admit(_ slot: Int, replica: Int) { cs_store(slotWord(slot, .admitted), UInt64(replica)) }
+    /// Allocations the slot's worker has made inside steps after its first one.
+    package func stepAllocations(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .allocations))) }
+    package func setStepAllocations(_ slot: Int, _ count: Int) { cs_store(slotWord(slot, .allocations), UInt64(count)) }
+    /// SGEMM peak the worker measured at its start, FLOP/s; 0 when it did not.
+    package func peakFlops(_ slot: Int) -> Double { Double(bitPattern: cs_load(slotWord(slot, .peakFlops))) }
+    package func setPeakFlops(_ slot: Int, _ value: Double) { cs_store(slotWord(slot, .peakFlops), value.bitPattern) }
+
+    // MARK: Faults: a flag each, so that none fires twice
+
+    package func faultHasFired(_ fault: Int) -> Bool { cs_load(word(layout.faultTable + fault * 8)) != 0 }
+    package func setFaultFired(_ fault: Int) { cs_store(word(layout.faultTable + fault * 8), 1) }
+
+    // MARK: The bell: how anyone learns that something on the board has changed
+
+    private var rings: UnsafeMutablePointer<UInt32> {
+        (base + ControlWord.bell.rawValue * 8).assumingMemoryBound(to: UInt32.self)
+    }
+    private var sleepers: UnsafeMutablePointer<UInt32> { rings + 1 }
+
+    /// Wakes everyone who waits. A full barrier: what was stored before is seen by who is woken, and what others
+    /// stored before their ring is seen by the caller afterwards.
+    package func ring() {
+        _ = cs_add32(rings, 1)
+        if cs_load32(sleepers) > 0 { cs_futex_wake_all(rings) }
+    }
+
+    /// Blocks until `condition` holds, looking again after each ring.
+    /// - Parameter alive: asked at least every 100 ms; false ends the wait.
+    /// - Returns: whether the condition holds.
+    package func wait(alive: () -> Bool, until condition: () -> Bool) -> Bool {
+        while true {
+            let seen = cs_load32(rings)
+            if condition() { return true }
+            if !alive() { return false }
+            _ = cs_add32(sleepers, 1)
+            _ = cs_futex_wait(rings, seen, 100_000_000)
+            _ = cs_add32(sleepers, UInt32.max)
+        }
+    }
+}

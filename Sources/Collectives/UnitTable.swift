@@ -1,0 +1,134 @@
+import CSystem
+
+/// A table of units of work: each has an owner (a slot) and a stamp that says for which step its result is there.
+/// Leaves, chunks to reduce, chunks to update and validation units are all such tables over shared memory.
+package struct UnitTable {
+    private let base: UnsafeMutablePointer<UInt64>
+    private let rowWords: Int
+    private let ownerWord: Int, stampWord: Int
+    package let count: Int
+
+    init(base: UnsafeMutablePointer<UInt64>, rowWords: Int, ownerWord: Int, stampWord: Int, count: Int) {
+        self.base = base
+        self.rowWords = rowWords
+        self.ownerWord = ownerWord
+        self.stampWord = stampWord
+        self.count = count
+    }
+
+    private func row(_ unit: Int) -> UnsafeMutablePointer<UInt64> { base + unit &* rowWords }
+
+    package func owner(of unit: Int) -> Int { Int(cs_load(row(unit) + ownerWord)) }
+    package func assign(_ unit: Int, to slot: Int) { cs_store(row(unit) + ownerWord, UInt64(slot)) }
+
+    /// Whether the unit's result for `step` is there.
+    package func isDone(_ unit: Int, step: Int) -> Bool { cs_load(row(unit) + stampWord) >= UInt64(step + 1) }
+    /// Publishes the unit's result for `step`: everything written before is visible to who sees it done.
+    package func markDone(_ unit: Int, step: Int) { cs_store(row(unit) + stampWord, UInt64(step + 1)) }
+    /// Forgets results; for a restored state.
+    package func clear() { for unit in 0..<count { cs_store(row(unit) + stampWord, 0) } }
+
+    package func allDone(step: Int) -> Bool {
+        for unit in 0..<count where !isDone(unit, step: step) { return false }
+        return true
+    }
+
+    /// The next unit at or after `start` that `slot` owns and that lacks its result for `step`.
+    package func nextOwned(by slot: Int, step: Int, from start: Int = 0) -> Int? {
+        var unit = start
+        while unit < count {
+            if owner(of: unit) == slot && !isDone(unit, step: step) { return unit }
+            unit &+= 1
+        }
+        return nil
+    }
+
+    package func unfinished(step: Int) -> [Int] { (0..<count).filter { !isDone($0, step: step) } }
+
+    /// A further word of a unit's row, by its place in the row.
+    func word(_ unit: Int, _ place: Int) -> UnsafeMutablePointer<UInt64> { row(unit) + place }
+}
+
+extension SharedState {
+    package var leaves: UnitTable {
+        UnitTable(base: word(layout.leafTable), rowWords: LeafWord.count, ownerWord: LeafWord.owner.rawValue,
+            stampWord: LeafWord.stamp.rawValue, count: layout.leaves)
+    }
+    package var reductions: UnitTable {
+        UnitTable(base: word(layout.chunkTable), rowWords: ChunkWord.count, ownerWord: ChunkWord.owner.rawValue,
+            stampWord: ChunkWord.reducedStamp.rawValue, count: SharedLayout.chunkCount)
+    }
+    /// Shares its owners with `reductions`.
+    package var updates: UnitTable {
+        UnitTable(base: word(layout.chunkTable), rowWords: ChunkWord.count, ownerWord: ChunkWord.owner.rawValue,
+            stampWord: ChunkWord.updatedStamp.rawValue, count: SharedLayout.chunkCount)
+    }
+    package var evaluations: UnitTable {
+        UnitTable(base: word(layout.evaluationTable), rowWords: EvaluationWord.count, ownerWord: EvaluationWord.owner.rawValue,
+            stampWord: EvaluationWord.stamp.rawValue, count: layout.evaluationUnits)
+    }
+}
+
+// MARK: What a unit's result carries besides its floats
+
+/// A sum of token losses in nats and the number of tokens in it.
+package struct LossSum: Equatable, Sendable {
+    package var nats: Double
+    package var tokens: Int
+    package init(nats: Double, tokens: Int) { (self.nats, self.tokens) = (nats, tokens) }
+}
+
+extension SharedState {
+    package func setLeafResult(_ leaf: Int, _ loss: LossSum, replica: Int) {
+        store(loss, leaves.word(leaf, LeafWord.lossSum.rawValue), leaves.word(leaf, LeafWord.tokens.rawValue))
+        cs_store(leaves.word(leaf, LeafWord.replica.rawValue), UInt64(replica))
+    }
+    package func leafReplica(_ leaf: Int) -> Int { Int(cs_load(leaves.word(leaf, LeafWord.replica.rawValue))) }
+
+    package func setEvaluationResult(_ unit: Int, _ loss: LossSum) {
+        store(loss, evaluations.word(unit, EvaluationWord.lossSum.rawValue), evaluations.word(unit, EvaluationWord.tokens.rawValue))
+    }
+
+    /// The loss of the step over its leaves, in leaf order.
+    package var stepLoss: LossSum {
+        total(leaves, LeafWord.lossSum.rawValue, LeafWord.tokens.rawValue)
+    }
+    /// The loss of a validation pass over its units, in order.
+    package var evaluationLoss: LossSum {
+        total(evaluations, EvaluationWord.lossSum.rawValue, EvaluationWord.tokens.rawValue)
+    }
+
+    package func setSumOfSquares(_ chunk: Int, _ value: Double) {
+        cs_store(reductions.word(chunk, ChunkWord.sumOfSquares.rawValue), value.bitPattern)
+    }
+    /// The norm of the mean gradient: the chunks' sums in chunk order, the same bits for everyone.
+    package var gradientNorm: Double {
+        var sum = 0.0
+        for chunk in 0..<SharedLayout.chunkCount {
+            sum += Double(bitPattern: cs_load(reductions.word(chunk, ChunkWord.sumOfSquares.rawValue)))
+        }
+        return sum.squareRoot()
+    }
+
+    package func setFingerprint(_ chunk: Int, generation: Int, _ value: UInt64) {
+        cs_store(updates.word(chunk, ChunkWord.fingerprint0.rawValue + generation), value)
+    }
+    /// The chunks' fingerprints of a generation, in chunk order.
+    package func fingerprints(generation: Int) -> [UInt64] {
+        (0..<SharedLayout.chunkCount).map { cs_load(updates.word($0, ChunkWord.fingerprint0.rawValue + generation)) }
+    }
+
+    private func store(_ loss: LossSum, _ nats: UnsafeMutablePointer<UInt64>, _ tokens: UnsafeMutablePointer<UInt64>) {
+        cs_store(nats, loss.nats.bitPattern)
+        cs_store(tokens, UInt64(loss.tokens))
+    }
+
+    private func total(_ table: UnitTable, _ nats: Int, _ tokens: Int) -> LossSum {
+        var sum = LossSum(nats: 0, tokens: 0)
+        for unit in 0..<table.count {
+            sum.nats += Double(bitPattern: cs_load(table.word(unit, nats)))
+            sum.tokens += Int(cs_load(table.word(unit, tokens)))
+        }
+        return sum
+    }
+}

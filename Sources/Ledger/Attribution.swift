@@ -1,0 +1,154 @@
+// Where every nanosecond of every slot went: the record's rows become spans, the lineage settles them.
+
+/// The settled intervals of a run.
+package struct Attribution: Sendable {
+    /// Disjoint, by place and time.
+    package let intervals: [Interval]
+    /// Run delay that exceeded the span it was measured over, in nanoseconds; in no category. A disagreement between
+    /// the scheduler's clock and ours that should stay far below the budget.
+    package let excessRunDelayNanoseconds: Int
+
+    package init(_ record: RunRecord) {
+        let record = record.closingOpenSlots()
+        var log = FlightLog(record)
+        let lineage = Lineage(record)
+        let fates = Fates(record, lineage, &log)
+        self.init(record, lineage, log, fates)
+    }
+
+    init(_ record: RunRecord, _ lineage: Lineage, _ log: FlightLog, _ fates: Fates) {
+        var builder = TimelineBuilder(record, lineage, log, fates)
+        builder.addLaunchersView()
+        for life in log.lives { builder.addRecorded(life) }
+        builder.addBlockedSurvivors()
+        builder.addHostContention()
+        intervals = builder.timeline.intervals()
+        excessRunDelayNanoseconds = log.lives.reduce(0) { $0 + Int($1.excessRunDelay) }
+    }
+}
+
+/// Builds the timeline of a record. Layers, outer to inner: what the launcher knows, what the workers recorded,
+/// survivors blocked by incidents, host contention.
+struct TimelineBuilder {
+    let record: RunRecord
+    let lineage: Lineage
+    let log: FlightLog
+    let fates: Fates
+    let meetings: Meetings
+    var timeline = Timeline()
+    private var contention: [TimelineSpan] = []
+    private var unfinished: [Int?: Int] = [:]
+    private var pendingAttempt: Int?
+
+    init(_ record: RunRecord, _ lineage: Lineage, _ log: FlightLog, _ fates: Fates) {
+        (self.record, self.lineage, self.log, self.fates) = (record, lineage, log, fates)
+        meetings = Meetings(log, fates)
+        // Attempts: first one for each commit, then one for each execution, then those that were never committed.
+        timeline.attempts = record.commits.indices.map { lineage.verdict($0) }
+        timeline.attempts += fates.executions.map { AttemptVerdict($0.fate.outcome, incident: $0.fate == .committed ? nil : $0.incident) }
+    }
+
+    // MARK: What a worker recorded
+
+    mutating func addRecorded(_ life: ReplicaLife) {
+        let recovery = timeline.recoveries.count
+        timeline.recoveries.append(Recovery(
+            succeeded: !life.diedInFault || life.tookPart, incident: life.row.incident ?? life.death?.incident))
+        if let first = life.spans.first, first.phase == .initialise {
+            add(life, life.start, first.start, .recovery(life.row.incident == nil ? .launch : .respawn, recovery))
+        }
+        for (index, span) in life.spans.enumerated() where span.start < span.end && span.ending != .gap {
+            let next = index + 1 < life.spans.count ? life.spans[index + 1].phase : nil
+            add(life, span, next: next, recovery: recovery)
+            if span.runDelay > 0 {
+                contention.append(TimelineSpan(
+                    life.place, replica: life.row.replica, from: span.end - span.runDelay, to: span.end, .settled(.hostContention)))
+            }
+        }
+    }
+
+    private mutating func add(_ life: ReplicaLife, _ span: FlightSpan, next: Phase?, recovery: Int) {
+        let isReplacement = life.row.incident != nil
+        func start(_ first: Category, _ replacement: Category) -> Claim { .recovery(isReplacement ? replacement : first, recovery) }
+        switch span.phase {
+        case .initialise: add(life, span.start, span.end, start(.initialisation, .respawn))
+        case .load: add(life, span.start, span.end, start(.firstLoad, .restoreFromMemory))
+        case .rendezvous: add(life, span.start, span.end, start(.firstRendezvous, .awaitingAdmission))
+        case .input: addAround(life, span, .inputWait)
+        case .glue: addAround(life, span, .stepGlue)
+        case .forward, .backward:
+            guard let execution = span.execution else { return }
+            add(life, span.start, span.end, .work(record.commits.count + execution))
+        case .reduce, .update: add(life, span.start, span.end, .work(attempt(life, span)))
+        case .awaitLeaves, .awaitReduction, .awaitCommit: addWait(life, span)
+        case .evaluate: add(life, span.start, span.end, .settled(.evaluation))
+        case .awaitEvaluation:
+            let isLast = next == .leave || span.ending == .exit
+            add(life, span.start, span.end, .settled(isLast ? .finishedEarly : .evaluation))
+        case .leave: add(life, span.start, span.end, .settled(.shutdown))
+        case .fault: return
+        }
+    }
+
+    /// A wait is straggler wait until the last peer's part arrived, exposed communication after.
+    private mutating func addWait(_ life: ReplicaLife, _ span: FlightSpan) {
+        let last = meetings.lastArrival(before: span, of: life)
+        let arrived = min(max(last?.end ?? span.start, span.start), span.end)
+        addAround(life, span, .stragglerWait, to: arrived, culprit: last?.slot)
+        addAround(life, span, .exposedCommunication, from: arrived)
+    }
+
+    private mutating func addAround(
+        _ life: ReplicaLife, _ span: FlightSpan, _ category: Category, from: UInt64? = nil, to: UInt64? = nil, culprit: Int? = nil
+    ) {
+        let start = from ?? span.start, end = to ?? span.end
+        guard start < end else { return }
+        var claim = Claim.settled(category)
+        if case .commit(let row) = lineage.attempt(session: life.place.session, step: span.step, at: span.start) {
+            claim = .around(category, row)
+        }
+        add(life, start, end, claim, culprit: culprit)
+    }
+
+    private mutating func add(_ life: ReplicaLife, _ start: UInt64, _ end: UInt64, _ claim: Claim, culprit: Int? = nil) {
+        guard start < end else { return }
+        var incident: Int?
+        if case .recovery = claim { incident = life.row.incident }
+        timeline.spans.append(TimelineSpan(
+            life.place, replica: life.row.replica, from: start, to: end, claim, incident: incident, culprit: culprit))
+    }
+
+    /// The attempt that a reduce or update span counts for. Chunks finished before their worker's death are used, the
+    /// one under way is not; which is which is not recorded. So a span cut short by death is waste as a whole, unless
+    /// nobody had to begin that phase again after the death was noticed: then all of it was used.
+    private mutating func attempt(_ life: ReplicaLife, _ span: FlightSpan) -> Int {
+        let session = life.place.session
+        let attempt = lineage.attempt(session: session, step: span.step, at: span.start)
+        if span.ending == .death, let death = life.death {
+            let parts = (span.phase == .reduce ? meetings.reductions : meetings.updates)[Meetings.Key(session: session, step: span.step)]
+            let again = parts?.contains { $0.replica != life.row.replica && $0.start >= death.detectedNanoseconds } ?? false
+            guard case .commit(let row) = attempt, !again else { return unfinishedAttempt(death.incident) }
+            return row
+        }
+        if case .commit(let row) = attempt { return row }
+        if record.isUndecided(lineage, session: session, step: span.step, at: span.start) {
+            if let pendingAttempt { return pendingAttempt }
+            timeline.attempts.append(AttemptVerdict(.pending))
+            pendingAttempt = timeline.attempts.count - 1
+            return timeline.attempts.count - 1
+        }
+        return unfinishedAttempt(record.cause(session: session, after: span.start, until: .max))
+    }
+
+    private mutating func unfinishedAttempt(_ incident: Int?) -> Int {
+        if let known = unfinished[incident] { return known }
+        timeline.attempts.append(AttemptVerdict(.aborted, incident: incident))
+        unfinished[incident] = timeline.attempts.count - 1
+        return timeline.attempts.count - 1
+    }
+
+    mutating func addHostContention() {
+        timeline.spans += contention
+        contention = []
+    }
+}

@@ -1,0 +1,169 @@
+// A worker's life as spans: what it recorded, clipped to what the launcher knows of it (R2).
+
+/// From one flight event of a worker to the next, or to the end of its life.
+struct FlightSpan: Sendable {
+    /// How the span ended.
+    enum Ending: Sendable {
+        /// With the worker's next event.
+        case next
+        /// With the worker: a fault.
+        case death
+        /// With the worker, in order.
+        case exit
+        /// Not at all: the worker lived when the record was made.
+        case alive
+        /// Unknown: the events after it are lost, so its length means nothing.
+        case gap
+    }
+    var phase: Phase
+    var step: Int
+    var view: Int
+    var unit: Int
+    var start: UInt64
+    var end: UInt64
+    /// Time off the processor while runnable, within the span; at most its length.
+    var runDelay: UInt64
+    var ending: Ending
+    /// In forward and backward: the execution it belongs to.
+    var execution: Int?
+
+    var nanoseconds: UInt64 { end - start }
+}
+
+/// One worker process with everything recorded about it.
+struct ReplicaLife: Sendable {
+    let row: ReplicaRow
+    let place: Place
+    /// The incident that ended it.
+    let death: IncidentRow?
+    let start: UInt64
+    /// Onset of the fault that ended it, else its end as the launcher saw it, else the closing of its slot.
+    let end: UInt64
+    let diedInFault: Bool
+    var spans: [FlightSpan]
+    /// Run delay beyond the spans it was measured over: clocks that disagree.
+    let excessRunDelay: UInt64
+
+    /// Whether it was ever part of a step.
+    var tookPart: Bool { row.admittedNanoseconds != nil || spans.contains { $0.phase.isWithinStep } }
+
+    /// When it had nothing left to do; nil if it never left in order.
+    var leftNanoseconds: UInt64? { spans.last { $0.phase == .leave }?.start }
+
+    init(_ row: ReplicaRow, in slot: SlotRow, death: IncidentRow?, flight: [FlightEvent]) {
+        self.row = row
+        self.place = Place(session: row.session, slot: row.slot)
+        self.death = death
+        let latest = min(row.reapedNanoseconds ?? slot.closedNanoseconds, slot.closedNanoseconds)
+        var end = row.endedNanoseconds ?? latest
+        if let death {
+            let fault = flight.last { $0.phase == .fault && $0.nanoseconds <= death.detectedNanoseconds }
+            end = fault.map { min($0.nanoseconds, death.onsetNanoseconds) } ?? death.onsetNanoseconds
+        }
+        let start = max(row.spawnedNanoseconds, slot.openedNanoseconds)
+        end = max(min(end, latest), start)
+        self.start = start
+        self.end = end
+        self.diedInFault = death != nil
+        let last: FlightSpan.Ending = death != nil ? .death : (row.endedNanoseconds ?? row.reapedNanoseconds) != nil ? .exit : .alive
+        (spans, excessRunDelay) = ReplicaLife.spans(flight, from: start, to: end, last: last)
+    }
+
+    /// Cuts [start, end] at the events. Events outside are dropped, clocks that run backwards are held.
+    private static func spans(
+        _ flight: [FlightEvent], from start: UInt64, to end: UInt64, last: FlightSpan.Ending
+    ) -> ([FlightSpan], UInt64) {
+        var spans: [FlightSpan] = [], excess: UInt64 = 0, cursor = start
+        spans.reserveCapacity(flight.count)
+        for (index, event) in flight.enumerated() where event.nanoseconds <= end {
+            let next = index + 1 < flight.count ? flight[index + 1] : nil
+            let from = max(event.nanoseconds, cursor)
+            let to = max(from, min(next?.nanoseconds ?? end, end))
+            cursor = from
+            guard let phase = event.phase else { continue }
+            var ending = FlightSpan.Ending.next, delay: UInt64 = 0
+            if let next, next.nanoseconds <= end {
+                if next.phase == .fault { ending = .death } else if !event.mayPrecede(next) { ending = .gap }
+            } else {
+                ending = last
+            }
+            if let next, next.runDelayNanoseconds > event.runDelayNanoseconds, ending != .gap {
+                delay = next.runDelayNanoseconds - event.runDelayNanoseconds
+                // An event after the end of this life says nothing about this span.
+                if next.nanoseconds > end { delay = 0 }
+                excess += delay - min(delay, to - from)
+            }
+            spans.append(FlightSpan(
+                phase: phase, step: Int(event.step), view: Int(event.view), unit: Int(event.unit), start: from, end: to,
+                runDelay: min(delay, to - from), ending: ending))
+        }
+        return (spans, excess)
+    }
+}
+
+extension Phase {
+    /// Between the first and the last thing done for a step.
+    var isWithinStep: Bool {
+        switch self {
+        case .initialise, .load, .rendezvous, .fault, .leave: false
+        default: true
+        }
+    }
+}
+
+extension FlightEvent {
+    /// Whether `next` can be the very next event of the same worker. If not, events between them are lost.
+    func mayPrecede(_ next: FlightEvent) -> Bool {
+        guard let phase, let following = next.phase else { return false }
+        if following == .fault || following == .leave { return true }
+        let bothWithinStep = phase.isWithinStep && following.isWithinStep
+        if bothWithinStep && next.step > step + 1 { return false }
+        if view != next.view || phase == .glue || following == .glue { return true }
+        switch phase {
+        case .input: return following == .forward && next.unit == unit && next.step == step
+        case .forward: return following == .backward && next.unit == unit && next.step == step
+        case .awaitCommit, .update, .evaluate, .awaitEvaluation: return true
+        default: return !bothWithinStep || next.step <= step
+        }
+    }
+}
+
+/// All lives of a record, and where to find them.
+struct FlightLog: Sendable {
+    var lives: [ReplicaLife] = []
+    private(set) var indexByReplica: [Int: Int] = [:]
+
+    /// Replicas without a slot row are left out: there is nothing to charge their time to.
+    init(_ record: RunRecord) {
+        var deaths: [Int: IncidentRow] = [:]
+        for incident in record.incidents where (deaths[incident.replica]?.onsetNanoseconds ?? .max) > incident.onsetNanoseconds {
+            deaths[incident.replica] = incident
+        }
+        for row in record.replicas.sorted(by: { ($0.session, $0.slot, $0.spawnedNanoseconds) < ($1.session, $1.slot, $1.spawnedNanoseconds) }) {
+            guard let slot = record.slots.first(where: {
+                $0.session == row.session && $0.slot == row.slot && row.spawnedNanoseconds <= $0.closedNanoseconds
+            }) else { continue }
+            indexByReplica[row.replica] = lives.count
+            lives.append(ReplicaLife(row, in: slot, death: deaths[row.replica], flight: record.flights[row.replica] ?? []))
+        }
+    }
+}
+
+extension RunRecord {
+    /// A slot row is written when the slot opens, with its closing still to come. In a session that has not ended,
+    /// or ended without a word, such slots are taken to reach to the last thing known of the session.
+    package func closingOpenSlots() -> RunRecord {
+        var result = self
+        for session in Set(slots.map(\.session)) where sessions.first(where: { $0.session == session })?.endedNanoseconds == nil {
+            var last = commits.last { $0.session == session }?.nanoseconds ?? 0
+            for replica in replicas where replica.session == session {
+                last = max(last, replica.reapedNanoseconds ?? replica.spawnedNanoseconds, flights[replica.replica]?.last?.nanoseconds ?? 0)
+            }
+            for index in result.slots.indices where result.slots[index].session == session
+                && result.slots[index].closedNanoseconds <= result.slots[index].openedNanoseconds {
+                result.slots[index].closedNanoseconds = max(last, result.slots[index].openedNanoseconds)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,184 @@
+// What became of every execution of a microbatch: found by replaying the record along the lineage, never stored.
+
+/// The fate of one execution.
+package enum Fate: String, CaseIterable, Sendable {
+    /// Its gradient is in the final weights.
+    case committed
+    /// Its step was committed and later rewound.
+    case superseded
+    /// It was in the hands of a worker that died.
+    case lost = "discarded.lost"
+    /// Its worker lived, but the attempt was given up, or its result was thrown away before another was computed.
+    case aborted = "discarded.aborted"
+    /// Another execution of the same leaf, under way at the same time, was used.
+    case duplicate = "discarded.duplicate"
+    /// Neither committed nor explained. Normal in a run under way; an error in one that finished.
+    case pending
+
+    package var outcome: WorkOutcome {
+        switch self {
+        case .committed: .committed
+        case .superseded: .superseded
+        case .lost, .aborted: .aborted
+        case .duplicate: .duplicate
+        case .pending: .pending
+        }
+    }
+}
+
+/// One execution of one microbatch by one worker: its forward and backward pass.
+package struct Execution: Sendable {
+    package var replica: Int
+    package var place: Place
+    /// Committed steps before it.
+    package var step: Int
+    package var leaf: Int
+    package var view: Int
+    /// From the start of forward to the end of backward, or to the worker's death.
+    package var start: UInt64
+    package var end: UInt64
+    /// On-CPU time: the spans less their run delay. Time of spans whose end is unknown is not in it.
+    package var computeNanoseconds: UInt64
+    /// The gradient was published, as far as the worker's own record says.
+    package var isComplete: Bool
+    /// The worker died in it.
+    package var died: Bool
+    /// The commit (an index into the record) of the attempt it was part of, on the lineage or not.
+    package var commit: Int?
+    package var fate: Fate
+    /// What it is lost to, when it is.
+    package var incident: Int?
+}
+
+/// Counts of executions and tokens by fate.
+package struct Fates: Sendable {
+    package private(set) var executions: [Execution]
+    /// Leaves that a commit credits to a replica that has no record of executing them.
+    package let missing: [MissingExecution]
+    /// Tokens that carried loss in the commits of the lineage.
+    package let committedTokens: Int
+    /// Those, plus the tokens of rewound commits and of every execution that was thrown away. An execution counts
+    /// with all its tokens once its forward pass began.
+    package let processedTokens: Int
+    package let counts: [Fate: Int]
+
+    package struct MissingExecution: Equatable, Sendable {
+        package var step: Int
+        package var leaf: Int
+        package var replica: Int
+    }
+
+    package init(_ record: RunRecord) {
+        let record = record.closingOpenSlots()
+        var log = FlightLog(record)
+        self.init(record, Lineage(record), &log)
+    }
+
+    init(_ record: RunRecord, _ lineage: Lineage, _ log: inout FlightLog) {
+        var executions = Fates.collect(&log)
+        var credited: [Credit: Int] = [:]
+        for index in executions.indices {
+            let e = executions[index]
+            guard case .commit(let row) = lineage.attempt(session: e.place.session, step: e.step, at: e.start) else { continue }
+            executions[index].commit = row
+            let credits = record.commits[row].leafReplicas
+            guard e.leaf < credits.count, credits[e.leaf] == e.replica else { continue }
+            // The last complete one, or else the last.
+            let key = Credit(commit: row, leaf: e.leaf)
+            if let other = credited[key], executions[other].isComplete, !e.isComplete { continue }
+            credited[key] = index
+        }
+        for index in executions.indices {
+            Fates.settle(&executions[index], index, credited, record, lineage, executions)
+        }
+        var missing: [MissingExecution] = []
+        for row in lineage.rows {
+            for (leaf, replica) in record.commits[row].leafReplicas.enumerated() where credited[Credit(commit: row, leaf: leaf)] == nil {
+                missing.append(MissingExecution(step: record.commits[row].step, leaf: leaf, replica: replica))
+            }
+        }
+        self.executions = executions
+        self.missing = missing
+        counts = executions.reduce(into: [:]) { $0[$1.fate, default: 0] += 1 }
+        committedTokens = lineage.rows.reduce(0) { $0 + record.commits[$1].tokens }
+        let tokensPerLeaf = record.tokensPerLeaf
+        let thrownAway = executions.count { [.lost, .aborted, .duplicate, .pending].contains($0.fate) }
+        processedTokens = record.commits.reduce(0) { $0 + $1.tokens } + thrownAway * tokensPerLeaf
+    }
+
+    private struct Credit: Hashable { var commit: Int, leaf: Int }
+
+    /// Reads the executions out of the flights and marks their spans.
+    private static func collect(_ log: inout FlightLog) -> [Execution] {
+        var executions: [Execution] = []
+        for l in log.lives.indices {
+            let (replica, place) = (log.lives[l].row.replica, log.lives[l].place)
+            var open: Int?
+            for s in log.lives[l].spans.indices {
+                let span = log.lives[l].spans[s]
+                guard span.phase == .forward || span.phase == .backward else { open = nil; continue }
+                let continues = span.phase == .backward && open.map {
+                    executions[$0].leaf == span.unit && executions[$0].step == span.step
+                } ?? false
+                if !continues {
+                    open = executions.count
+                    executions.append(Execution(
+                        replica: replica, place: place, step: span.step, leaf: span.unit, view: span.view,
+                        start: span.start, end: span.end, computeNanoseconds: 0, isComplete: false, died: false,
+                        commit: nil, fate: .pending, incident: nil))
+                }
+                guard let index = open else { continue }
+                log.lives[l].spans[s].execution = index
+                executions[index].end = span.end
+                if span.ending != .gap { executions[index].computeNanoseconds += span.nanoseconds - span.runDelay }
+                executions[index].died = span.ending == .death
+                executions[index].isComplete = span.phase == .backward && span.ending == .next
+            }
+        }
+        return executions
+    }
+
+    private static func settle(
+        _ e: inout Execution, _ index: Int, _ credited: [Credit: Int], _ record: RunRecord, _ lineage: Lineage,
+        _ all: [Execution]
+    ) {
+        let winner = e.commit.flatMap { credited[Credit(commit: $0, leaf: e.leaf)] }
+        if let row = e.commit, winner == index {
+            e.fate = lineage.contains[row] ? .committed : .superseded
+            e.incident = lineage.contains[row] ? nil : lineage.rewindIncident[row]
+        } else if e.died {
+            e.fate = .lost
+            e.incident = record.incidents.first { $0.replica == e.replica }?.incident
+        } else if e.isComplete, let winner, all[winner].start < e.end {
+            e.fate = .duplicate
+            e.incident = record.cause(session: e.place.session, after: e.start, until: record.commits[e.commit ?? 0].nanoseconds)
+        } else if e.commit != nil || !record.isUndecided(lineage, session: e.place.session, step: e.step, at: e.start) {
+            e.fate = .aborted
+            e.incident = record.cause(
+                session: e.place.session, after: e.start, until: e.commit.map { record.commits[$0].nanoseconds } ?? .max)
+        }
+    }
+}
+
+extension RunRecord {
+    /// Loss-carrying tokens of one microbatch: the same for every leaf.
+    package var tokensPerLeaf: Int {
+        if let tokens = facts[RunFact.tokensPerStep].flatMap({ Int($0) }), let leaves = facts[RunFact.microbatches].flatMap({ Int($0) }), leaves > 0 {
+            return tokens / leaves
+        }
+        guard let commit = commits.last, !commit.leafReplicas.isEmpty else { return 0 }
+        return commit.tokens / commit.leafReplicas.count
+    }
+
+    /// The first incident of a session that was noticed within the given time.
+    func cause(session: Int, after start: UInt64, until end: UInt64) -> Int? {
+        incidents.filter { $0.session == session && $0.detectedNanoseconds >= start && $0.detectedNanoseconds <= end }
+            .min { $0.detectedNanoseconds < $1.detectedNanoseconds }?.incident
+    }
+
+    /// Whether work may still be committed: it is the newest of the last session and nobody stopped the run.
+    func isUndecided(_ lineage: Lineage, session: Int, step: Int, at time: UInt64) -> Bool {
+        guard facts[RunFact.outcome] != "interrupted", lineage.attempt(session: session, step: step, at: time) == .undecided else { return false }
+        return session == (sessions.map(\.session).max() ?? slots.map(\.session).max() ?? session)
+    }
+}

@@ -1,0 +1,137 @@
+import Foundation
+import GRDB
+import RunSpec
+
+/// The run's database, `ledger.sqlite`. One writer, the launcher; readers come at any time (WAL).
+///
+/// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
+/// per event, which would cost the launcher more processor time than the instrumentation may take.
+package final class LedgerStore {
+    package static let version = 1
+    private let database: DatabaseQueue
+
+    /// Opens the ledger to append to it; makes it if it is not there.
+    package init(writing path: String) throws {
+        var configuration = Configuration()
+        configuration.prepareDatabase { db in
+            // A commit survives the death of the process; NORMAL leaves only power loss to the checkpoints.
+            try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        }
+        database = try DatabaseQueue(path: path, configuration: configuration)
+        try database.write { db in try db.execute(sql: Self.schema) }
+        let found = try fact(RunFact.ledgerVersion)
+        if let found, found != String(Self.version) { throw Self.otherVersion(path, found) }
+        try setFact(RunFact.ledgerVersion, String(Self.version))
+    }
+
+    private static func otherVersion(_ path: String, _ found: String) -> UserError {
+        UserError(.badInput, "\(path) was written in format \(found), this headway reads format \(version); use the headway that made it")
+    }
+
+    private static let schema = """
+        CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS sessions (session INTEGER PRIMARY KEY, startedNs INTEGER NOT NULL, endedNs INTEGER,
+            startedUnix REAL NOT NULL, startStep INTEGER NOT NULL, source TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS slots (session INTEGER NOT NULL, slot INTEGER NOT NULL, openedNs INTEGER NOT NULL,
+            closedNs INTEGER NOT NULL, PRIMARY KEY (session, slot));
+        CREATE TABLE IF NOT EXISTS replicas (replica INTEGER PRIMARY KEY, session INTEGER NOT NULL, slot INTEGER NOT NULL,
+            pid INTEGER NOT NULL, incident INTEGER, spawnedNs INTEGER NOT NULL, readyNs INTEGER, admittedNs INTEGER,
+            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER);
+        CREATE TABLE IF NOT EXISTS views (view INTEGER PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL,
+            announcedNs INTEGER NOT NULL, members TEXT NOT NULL, reason TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
+            step INTEGER NOT NULL, view INTEGER NOT NULL, ns INTEGER NOT NULL, lossSum REAL NOT NULL,
+            tokens INTEGER NOT NULL, gradientNorm REAL NOT NULL, learningRate REAL NOT NULL, parentHash TEXT NOT NULL,
+            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL);
+        CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
+            replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
+            onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
+            leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS faults (fault INTEGER PRIMARY KEY, text TEXT NOT NULL, firedNs INTEGER);
+        CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
+            lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
+            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
+        """
+
+    // MARK: Appending
+
+    private func run(_ sql: String, _ arguments: StatementArguments) throws {
+        try database.writeWithoutTransaction { db in
+            try db.cachedStatement(sql: sql).execute(arguments: arguments)
+        }
+    }
+
+    package func setFact(_ name: String, _ value: String) throws {
+        try run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
+    }
+
+    package func fact(_ name: String) throws -> String? {
+        try database.read { db in try String.fetchOne(db, sql: "SELECT value FROM facts WHERE name = ?", arguments: [name]) }
+    }
+
+    /// The commit record. Once this returns, the step counts.
+    package func append(_ row: CommitRow) throws {
+        let leaves = row.leafReplicas.reduce(into: Data(capacity: row.leafReplicas.count * 4)) { data, replica in
+            withUnsafeBytes(of: UInt32(replica).littleEndian) { data.append(contentsOf: $0) }
+        }
+        try run(
+            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, row.view, Int64(row.nanoseconds), row.lossSum, row.tokens, row.gradientNorm,
+             row.learningRate, row.parentHash, row.stateHash, leaves])
+    }
+
+    package func put(_ row: SessionRow) throws {
+        try run("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            [row.session, Int64(row.startedNanoseconds), row.endedNanoseconds.map { Int64($0) }, row.startedUnixSeconds, row.startStep, row.source])
+    }
+
+    package func end(session: Int, at nanoseconds: UInt64) throws {
+        try run("UPDATE sessions SET endedNs = ? WHERE session = ?", [Int64(nanoseconds), session])
+    }
+
+    package func put(_ row: SlotRow) throws {
+        try run("INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?)",
+            [row.session, row.slot, Int64(row.openedNanoseconds), Int64(row.closedNanoseconds)])
+    }
+
+    package func put(_ row: ReplicaRow) throws {
+        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.replica, row.session, row.slot, row.pid, row.incident, Int64(row.spawnedNanoseconds),
+             row.readyNanoseconds.map { Int64($0) }, row.admittedNanoseconds.map { Int64($0) },
+             row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode])
+    }
+
+    package func append(_ row: ViewRow) throws {
+        try run("INSERT INTO views VALUES (?, ?, ?, ?, ?, ?)",
+            [row.view, row.session, row.step, Int64(row.announcedNanoseconds),
+             row.members.map { String($0) }.joined(separator: ","), row.reason])
+    }
+
+    package func put(_ row: IncidentRow) throws {
+        try run("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.incident, row.session, row.kind, row.replica, row.slot, row.step, Int64(row.onsetNanoseconds), row.onsetIsExact,
+             Int64(row.detectedNanoseconds), row.plannedNanoseconds.map { Int64($0) }, row.leavesReassigned, row.fault, row.description])
+    }
+
+    package func put(_ row: FaultRow) throws {
+        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?)", [row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+    }
+
+    package func append(_ row: EvaluationRow) throws {
+        try run("INSERT INTO evaluations VALUES (?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), row.lossSum, row.tokens])
+    }
+
+    package func append(_ row: CheckpointRow) throws {
+        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status])
+    }
+
+    package func append(_ events: [FlightEvent], replica: Int) throws {
+        guard !events.isEmpty else { return }
+        let bytes = events.withUnsafeBytes { Data($0) }
+        try run("INSERT INTO flights (replica, events) VALUES (?, ?)", [replica, bytes])
+    }
+}

@@ -1,0 +1,112 @@
+// Which commits made the final weights: the hash chain back from the last one.
+
+/// The chain of commit records from the final state back to initialisation. Bits are determined, so a step that was
+/// computed again after a rewind has the same hash as its first run; the later row is the one in the chain (R4).
+package struct Lineage: Sendable {
+    /// Indices into `RunRecord.commits` by step: `rows[k]` is the commit with step `first + k`.
+    package let rows: [Int]
+    /// For each commit of the record: whether it is in the chain.
+    package let contains: [Bool]
+    /// For a commit that was rewound: the incident that made it necessary, if one did.
+    package let rewindIncident: [Int: Int]
+    /// The row whose parent is not in the record, with a sentence; nil when the chain reaches step 1.
+    package let broken: String?
+    private let sessions: [Int: [Row]]
+
+    private struct Row: Sendable {
+        var index: Int, step: Int, nanoseconds: UInt64
+    }
+
+    /// Where a moment of work on a step belongs.
+    enum Attempt: Equatable {
+        /// The commit (an index) that ended it.
+        case commit(Int)
+        /// The run went back before the step was committed.
+        case rewound
+        /// No later commit in this session.
+        case undecided
+    }
+
+    package init(_ record: RunRecord) {
+        let commits = record.commits
+        var byHash: [String: [Int]] = [:]
+        for (index, commit) in commits.enumerated() { byHash[commit.stateHash, default: []].append(index) }
+        var chain: [Int] = [], broken: String?
+        var current = Lineage.tip(record)
+        while let index = current {
+            chain.append(index)
+            let commit = commits[index]
+            current = nil
+            guard commit.step > 1 else { break }
+            current = byHash[commit.parentHash]?.last { $0 < index && commits[$0].step == commit.step - 1 }
+            if current == nil {
+                broken = "step \(commit.step) says its parent is \(commit.parentHash.prefix(12)), but no earlier commit of step \(commit.step - 1) has that hash"
+            }
+        }
+        var contains = [Bool](repeating: false, count: commits.count)
+        for index in chain { contains[index] = true }
+        self.rows = chain.reversed()
+        self.contains = contains
+        self.broken = broken
+        self.rewindIncident = Lineage.rewindIncidents(record, contains)
+        var sessions: [Int: [Row]] = [:]
+        for (index, commit) in commits.enumerated() {
+            sessions[commit.session, default: []].append(Row(index: index, step: commit.step, nanoseconds: commit.nanoseconds))
+        }
+        self.sessions = sessions
+    }
+
+    /// The commit that made the final state: the last row, or, if a later session began from an older state and
+    /// committed nothing, the commit it began from.
+    private static func tip(_ record: RunRecord) -> Int? {
+        guard let last = record.commits.indices.last else { return nil }
+        guard let session = record.sessions.max(by: { $0.session < $1.session }),
+            session.session > record.commits[last].session, session.startStep < record.commits[last].step
+        else { return last }
+        return record.commits.lastIndex { $0.step == session.startStep }
+    }
+
+    /// For each rewound commit, the incident between the last commit before the rewind and the first after it.
+    private static func rewindIncidents(_ record: RunRecord, _ contains: [Bool]) -> [Int: Int] {
+        let commits = record.commits
+        var result: [Int: Int] = [:], cause: Int?
+        for index in commits.indices.reversed() {
+            if index + 1 < commits.count, commits[index + 1].step <= commits[index].step {
+                let (before, after) = (commits[index], commits[index + 1])
+                cause = record.incidents.first {
+                    $0.session == before.session && $0.onsetNanoseconds >= before.nanoseconds
+                        && (before.session != after.session || $0.onsetNanoseconds <= after.nanoseconds)
+                }?.incident
+            }
+            if !contains[index], let cause { result[index] = cause }
+        }
+        return result
+    }
+
+    /// The attempt that work on `step` (committed steps before it) belonged to when it began at `time`.
+    func attempt(session: Int, step: Int, at time: UInt64) -> Attempt {
+        let rows = sessions[session] ?? []
+        var low = 0, high = rows.count
+        while low < high {
+            let middle = (low + high) / 2
+            if rows[middle].nanoseconds < time { low = middle + 1 } else { high = middle }
+        }
+        // At the very nanosecond of another step's commit, this step begins.
+        while low < rows.count, rows[low].nanoseconds == time, rows[low].step != step + 1 { low += 1 }
+        if low < rows.count, rows[low].step == step + 1 { return .commit(rows[low].index) }
+        if low < rows.count, rows[low].step <= step { return .rewound }
+        // Committed already: a worker that had not noticed yet.
+        var earlier = low
+        while earlier > 0 {
+            earlier -= 1
+            if rows[earlier].step == step + 1 { return .commit(rows[earlier].index) }
+            if rows[earlier].step <= step { break }
+        }
+        return low < rows.count ? .rewound : .undecided
+    }
+
+    /// The verdict over a commit's whole attempt.
+    func verdict(_ index: Int) -> AttemptVerdict {
+        contains[index] ? AttemptVerdict(.committed) : AttemptVerdict(.superseded, incident: rewindIncident[index])
+    }
+}

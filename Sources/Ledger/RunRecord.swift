@@ -1,0 +1,288 @@
+// Everything a ledger holds, as values: the raw record from which each reported number is computed.
+// All times are nanoseconds of CLOCK_MONOTONIC; they compare within one session.
+
+/// One life of the launcher: `headway train` or `headway resume`. A run that was resumed has several.
+package struct SessionRow: Equatable, Sendable {
+    package var session: Int
+    package var startedNanoseconds: UInt64
+    /// Nil while the launcher lives, or if it died without a word.
+    package var endedNanoseconds: UInt64?
+    /// Seconds since 1970 at the start.
+    package var startedUnixSeconds: Double
+    /// The committed step the session began from, and how it got the state: `initial`, `checkpoint`, `shared memory`.
+    package var startStep: Int
+    package var source: String
+
+    package init(
+        session: Int, startedNanoseconds: UInt64, endedNanoseconds: UInt64? = nil, startedUnixSeconds: Double,
+        startStep: Int, source: String
+    ) {
+        self.session = session
+        self.startedNanoseconds = startedNanoseconds
+        self.endedNanoseconds = endedNanoseconds
+        self.startedUnixSeconds = startedUnixSeconds
+        self.startStep = startStep
+        self.source = source
+    }
+}
+
+/// One provisioned worker slot: what is paid for, whether or not a worker lives in it.
+package struct SlotRow: Equatable, Sendable {
+    package var session: Int
+    package var slot: Int
+    package var openedNanoseconds: UInt64
+    package var closedNanoseconds: UInt64
+
+    package init(
+        session: Int, slot: Int, openedNanoseconds: UInt64, closedNanoseconds: UInt64
+    ) {
+        self.session = session
+        self.slot = slot
+        self.openedNanoseconds = openedNanoseconds
+        self.closedNanoseconds = closedNanoseconds
+    }
+}
+
+/// One worker process, from spawn to reap.
+package struct ReplicaRow: Equatable, Sendable {
+    package var replica: Int
+    package var session: Int
+    package var slot: Int
+    package var pid: Int
+    /// The incident it replaces a worker of; nil for the first worker of a slot.
+    package var incident: Int?
+    package var spawnedNanoseconds: UInt64
+    /// Reported ready to the launcher.
+    package var readyNanoseconds: UInt64?
+    /// The first view that includes it was announced.
+    package var admittedNanoseconds: UInt64?
+    /// The launcher learned of its end.
+    package var endedNanoseconds: UInt64?
+    package var reapedNanoseconds: UInt64?
+    /// `exited` or `signalled`, with the status or signal number.
+    package var exit: String?
+    package var exitCode: Int?
+
+    package init(
+        replica: Int, session: Int, slot: Int, pid: Int, incident: Int? = nil, spawnedNanoseconds: UInt64,
+        readyNanoseconds: UInt64? = nil, admittedNanoseconds: UInt64? = nil, endedNanoseconds: UInt64? = nil,
+        reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil
+    ) {
+        self.replica = replica
+        self.session = session
+        self.slot = slot
+        self.pid = pid
+        self.incident = incident
+        self.spawnedNanoseconds = spawnedNanoseconds
+        self.readyNanoseconds = readyNanoseconds
+        self.admittedNanoseconds = admittedNanoseconds
+        self.endedNanoseconds = endedNanoseconds
+        self.reapedNanoseconds = reapedNanoseconds
+        self.exit = exit
+        self.exitCode = exitCode
+    }
+}
+
+/// A membership with a number that only grows.
+package struct ViewRow: Equatable, Sendable {
+    package var view: Int
+    package var session: Int
+    /// The step that was under way when it began.
+    package var step: Int
+    package var announcedNanoseconds: UInt64
+    /// Replicas by rank.
+    package var members: [Int]
+    package var reason: String
+
+    package init(
+        view: Int, session: Int, step: Int, announcedNanoseconds: UInt64, members: [Int], reason: String
+    ) {
+        self.view = view
+        self.session = session
+        self.step = step
+        self.announcedNanoseconds = announcedNanoseconds
+        self.members = members
+        self.reason = reason
+    }
+}
+
+/// One committed optimizer update. Written before the commit is announced.
+package struct CommitRow: Equatable, Sendable {
+    package var session: Int
+    /// Committed steps after this one: the first commit has step 1. Flight events of its attempt carry step − 1.
+    package var step: Int
+    package var view: Int
+    package var nanoseconds: UInt64
+    /// Sum of the token losses in nats, before the update, and how many tokens carried loss.
+    package var lossSum: Double
+    package var tokens: Int
+    /// Global norm of the mean gradient before clipping.
+    package var gradientNorm: Double
+    package var learningRate: Double
+    package var parentHash: String
+    package var stateHash: String
+    /// For each leaf, the replica whose execution was used.
+    package var leafReplicas: [Int]
+
+    package init(
+        session: Int, step: Int, view: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int,
+        gradientNorm: Double, learningRate: Double, parentHash: String, stateHash: String, leafReplicas: [Int]
+    ) {
+        self.session = session
+        self.step = step
+        self.view = view
+        self.nanoseconds = nanoseconds
+        self.lossSum = lossSum
+        self.tokens = tokens
+        self.gradientNorm = gradientNorm
+        self.learningRate = learningRate
+        self.parentHash = parentHash
+        self.stateHash = stateHash
+        self.leafReplicas = leafReplicas
+    }
+}
+
+/// One fault, injected or natural: the end of a worker that nobody asked for.
+package struct IncidentRow: Equatable, Sendable {
+    package var incident: Int
+    package var session: Int
+    package var kind: String
+    package var replica: Int
+    package var slot: Int
+    /// The step that was under way.
+    package var step: Int
+    /// Exact when the victim recorded the fault itself; else the launcher's first knowledge of the end.
+    package var onsetNanoseconds: UInt64
+    package var onsetIsExact: Bool
+    package var detectedNanoseconds: UInt64
+    /// The plan that goes on without the victim was announced.
+    package var plannedNanoseconds: UInt64?
+    /// Leaves given to other workers: in the victim's hands or not begun.
+    package var leavesReassigned: Int
+    /// The injected fault, as an index into `faults`; nil when it came from outside.
+    package var fault: Int?
+    /// For people: `worker 1 killed by signal 9 in backward of step 50`.
+    package var description: String
+
+    package init(
+        incident: Int, session: Int, kind: String, replica: Int, slot: Int, step: Int,
+        onsetNanoseconds: UInt64, onsetIsExact: Bool, detectedNanoseconds: UInt64,
+        plannedNanoseconds: UInt64? = nil, leavesReassigned: Int, fault: Int? = nil, description: String
+    ) {
+        self.incident = incident
+        self.session = session
+        self.kind = kind
+        self.replica = replica
+        self.slot = slot
+        self.step = step
+        self.onsetNanoseconds = onsetNanoseconds
+        self.onsetIsExact = onsetIsExact
+        self.detectedNanoseconds = detectedNanoseconds
+        self.plannedNanoseconds = plannedNanoseconds
+        self.leavesReassigned = leavesReassigned
+        self.fault = fault
+        self.description = description
+    }
+}
+
+package struct FaultRow: Equatable, Sendable {
+    package var fault: Int
+    package var text: String
+    package var firedNanoseconds: UInt64?
+
+    package init(
+        fault: Int, text: String, firedNanoseconds: UInt64? = nil
+    ) {
+        self.fault = fault
+        self.text = text
+        self.firedNanoseconds = firedNanoseconds
+    }
+}
+
+/// A pass over the whole validation text with the weights of `step`.
+package struct EvaluationRow: Equatable, Sendable {
+    package var session: Int
+    package var step: Int
+    package var nanoseconds: UInt64
+    package var lossSum: Double
+    package var tokens: Int
+
+    package init(
+        session: Int, step: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int
+    ) {
+        self.session = session
+        self.step = step
+        self.nanoseconds = nanoseconds
+        self.lossSum = lossSum
+        self.tokens = tokens
+    }
+}
+
+package struct CheckpointRow: Equatable, Sendable {
+    package var session: Int
+    package var step: Int
+    package var requestedNanoseconds: UInt64
+    package var durableNanoseconds: UInt64?
+    package var bytes: Int
+    /// `writing`, `durable`, or why it failed.
+    package var status: String
+
+    package init(
+        session: Int, step: Int, requestedNanoseconds: UInt64, durableNanoseconds: UInt64? = nil, bytes: Int,
+        status: String
+    ) {
+        self.session = session
+        self.step = step
+        self.requestedNanoseconds = requestedNanoseconds
+        self.durableNanoseconds = durableNanoseconds
+        self.bytes = bytes
+        self.status = status
+    }
+}
+
+/// A whole ledger in memory.
+package struct RunRecord: Sendable {
+    /// Facts about the run by name: see `RunFact`.
+    package var facts: [String: String] = [:]
+    package var sessions: [SessionRow] = []
+    package var slots: [SlotRow] = []
+    package var replicas: [ReplicaRow] = []
+    package var views: [ViewRow] = []
+    /// In the order they were written. A step appears again after a rewind; the lineage is the hash chain.
+    package var commits: [CommitRow] = []
+    package var incidents: [IncidentRow] = []
+    package var faults: [FaultRow] = []
+    package var evaluations: [EvaluationRow] = []
+    package var checkpoints: [CheckpointRow] = []
+    /// Flight events by replica, in time order.
+    package var flights: [Int: [FlightEvent]] = [:]
+
+    package init() {}
+}
+
+/// The names in `RunRecord.facts`.
+package enum RunFact {
+    package static let ledgerVersion = "ledger.version"
+    package static let runIdentity = "run.id"
+    package static let headwayVersion = "headway.version"
+    package static let swiftVersion = "swift.version"
+    package static let blasCore = "blas.core"
+    package static let blasConfig = "blas.config"
+    package static let configuration = "configuration"          // resolved YAML
+    package static let configurationDigest = "configuration.sha256"
+    package static let steps = "steps"                          // planned
+    package static let microbatches = "microbatches"            // M
+    package static let tokensPerStep = "tokens.perStep"
+    package static let parameters = "parameters"
+    package static let flopsPerToken = "flops.perToken"         // model FLOPs
+    package static let peakFlopsPerWorker = "flops.peakPerWorker"   // SGEMM, measured at start-up, FLOP/s
+    package static let costPerWorkerHour = "cost.workerHour"
+    package static let currency = "cost.currency"
+    package static let lossFloor = "loss.floor"                 // nats per token; absent when unknown
+    package static let bytesPerToken = "bytes.perToken"         // of the validation text
+    package static let finalDigest = "final.sha256"             // of (θ, m, v) after the last step
+    package static let initialHash = "initial.stateHash"        // of the state before the first step
+    package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
+    package static let cores = "cores"
+    package static let outcome = "outcome"                      // finished, interrupted, running
+}

@@ -1,0 +1,113 @@
+// Whether a record can be believed: each check has a name, a verdict and a sentence with the numbers.
+
+/// One check of a record.
+package struct Check: Equatable, Sendable {
+    package enum Verdict: String, Sendable {
+        case passed, failed
+        /// There was nothing to check.
+        case skipped
+    }
+    package let name: String
+    package let verdict: Verdict
+    /// What was found, lower case, with numbers.
+    package let detail: String
+
+    init(_ name: String, _ verdict: Verdict, _ detail: String) {
+        (self.name, self.verdict, self.detail) = (name, verdict, detail)
+    }
+
+    init(_ name: String, _ passed: Bool, _ detail: String) {
+        self.init(name, passed ? .passed : .failed, detail)
+    }
+}
+
+/// All checks of a run.
+package struct Verification: Sendable {
+    /// The largest share of the budget that may stay unexplained (R7).
+    package static let closureLimit = 0.001
+
+    package private(set) var checks: [Check]
+
+    package var failures: [Check] { checks.filter { $0.verdict == .failed } }
+    package var passed: Bool { failures.isEmpty }
+
+    package init(_ account: RunAccount) {
+        checks = [
+            Verification.closure(account), Verification.overlaps(account), Verification.named(account),
+            Verification.chain(account), Verification.initialState(account), Verification.fates(account),
+            Verification.leaves(account), Verification.product(account), Verification.faults(account.record),
+        ]
+    }
+
+    /// Also compares the states of every step with another run's.
+    package init(_ account: RunAccount, against other: RunAccount, named name: String) {
+        self.init(account)
+        checks.append(Verification.states(account, other, name))
+    }
+
+    private static func closure(_ account: RunAccount) -> Check {
+        let a = account.accounts
+        return Check("the ledger closes", a.budgetNanoseconds > 0 && a.closure <= closureLimit,
+            "\(a.unaccountedNanoseconds) of \(a.budgetNanoseconds) worker-nanoseconds unaccounted, a share of \(significant(a.closure)); limit \(significant(closureLimit))")
+    }
+
+    private static func overlaps(_ account: RunAccount) -> Check {
+        Check("no time counted twice", account.accounts.overlaps == 0,
+            "\(account.accounts.overlaps) overlaps in \(account.attribution.intervals.count) intervals")
+    }
+
+    private static func named(_ account: RunAccount) -> Check {
+        let failures = account.attribution.intervals.filter { $0.category.group == .failure }
+        let nameless = failures.count { $0.incident == nil }
+        return Check("every failure has its incident", nameless == 0, "\(nameless) of \(failures.count) failure intervals name no incident")
+    }
+
+    private static func chain(_ account: RunAccount) -> Check {
+        let name = "the lineage is unbroken"
+        guard let first = account.commits.first, let last = account.commits.last else { return Check(name, .skipped, "no commits") }
+        if let broken = account.lineage.broken { return Check(name, .failed, broken) }
+        let rewound = account.record.commits.count - account.commits.count
+        return Check(name, first.step == 1, "steps \(first.step) to \(last.step), each with the hash of the one before as its parent; \(rewound) rewound commits")
+    }
+
+    private static func initialState(_ account: RunAccount) -> Check {
+        let name = "one initial state"
+        let parents = Set(account.record.commits.filter { $0.step == 1 }.map(\.parentHash))
+        guard let parent = parents.first else { return Check(name, .skipped, "no first commit") }
+        guard parents.count == 1 else {
+            return Check(name, .failed, "first steps have \(parents.count) different parents: \(parents.sorted().map { String($0.prefix(12)) }.joined(separator: ", "))")
+        }
+        guard let initial = account.record.facts[RunFact.initialHash] else {
+            return Check(name, .passed, "the first step's parent is \(parent.prefix(12)); the run does not say what it began from")
+        }
+        return Check(name, initial == parent, "the run began from \(initial.prefix(12)), the first step's parent is \(parent.prefix(12))")
+    }
+
+    private static func fates(_ account: RunAccount) -> Check {
+        let counts = account.fates.counts, total = counts.values.reduce(0, +), pending = counts[.pending] ?? 0
+        let finished = account.record.facts[RunFact.outcome] == "finished"
+        let list = Fate.allCases.compactMap { fate in counts[fate].map { "\($0) \(fate.rawValue)" } }.joined(separator: ", ")
+        return Check("every execution has one fate", total == account.fates.executions.count && (pending == 0 || !finished),
+            "\(total) executions: \(list.isEmpty ? "none" : list)")
+    }
+
+    private static func leaves(_ account: RunAccount) -> Check {
+        let name = "every leaf of every step was computed"
+        guard !account.commits.isEmpty else { return Check(name, .skipped, "no commits") }
+        let expected = account.record.facts[RunFact.microbatches].flatMap { Int($0) } ?? account.commits[0].leafReplicas.count
+        if let short = account.commits.first(where: { $0.leafReplicas.count != expected }) {
+            return Check(name, .failed, "step \(short.step) has \(short.leafReplicas.count) leaves, not \(expected)")
+        }
+        let missing = account.fates.missing
+        guard let first = missing.first else {
+            return Check(name, .passed, "\(account.commits.count) steps of \(expected) leaves, each with the execution that was used")
+        }
+        return Check(name, .failed, "\(missing.count) leaves have no recorded execution; the first is leaf \(first.leaf) of step \(first.step), credited to replica \(first.replica)")
+    }
+
+    private static func product(_ account: RunAccount) -> Check {
+        let e = account.headlines.effective
+        return Check("the factors multiply to the whole", abs(e.product - e.direct) <= 1e-9,
+            "A·R·C·S·E differs from the direct ratio by \(significant(abs(e.product - e.direct)))")
+    }
+}

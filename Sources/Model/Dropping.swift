@@ -1,0 +1,69 @@
+import Kernels
+
+/// What the dropout masks of one microbatch are made from.
+package struct DropoutKey: Hashable, Sendable {
+    package let seed: UInt64
+    package let step: UInt32
+    /// The microbatch within the step, below 2^20.
+    package let leaf: UInt32
+
+    package init(seed: UInt64, step: UInt32, leaf: UInt32) {
+        self.seed = seed
+        self.step = step
+        self.leaf = leaf
+    }
+}
+
+/// The three kinds of places where a model drops.
+enum DropoutSite {
+    case embedding, attention(layer: Int), feedForward(layer: Int)
+
+    var number: Int {
+        switch self {
+        case .embedding: 0
+        case .attention(let layer): 1 + 2 * layer
+        case .feedForward(let layer): 2 + 2 * layer
+        }
+    }
+}
+
+/// Dropout of one microbatch: its key and the probability.
+struct Dropping {
+    let key: DropoutKey, probability: Double
+
+    func mask(_ site: DropoutSite) -> Dropout {
+        Dropout(seed: key.seed, step: key.step, leaf: key.leaf, site: site.number, probability: probability)
+    }
+}
+
+/// Where a branch meets the residual stream: next = x + dropout(a · wᵀ + bias).
+struct ResidualSum {
+    let rows: Int, width: Int
+    /// (R, C), used only with dropout.
+    let branch: UnsafeMutablePointer<Float>
+
+    /// `next` (R, C) holds x + bias, as the norm before the branch left it, and without dropout a · wᵀ is added there.
+    /// - Parameters:
+    ///   - a: (R, inputs); w: (C, inputs).
+    func forward(
+        next: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, a: UnsafePointer<Float>, inputs: Int,
+        w: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ dropping: Dropping?, _ site: DropoutSite
+    ) {
+        guard let dropping else {
+            return Linear.forward(addingTo: next, a, w, rows: rows, inputs: inputs, outputs: width)
+        }
+        Rows.fill(branch, bias, rows: rows, width: width)
+        Linear.forward(addingTo: branch, a, w, rows: rows, inputs: inputs, outputs: width)
+        dropping.mask(site).apply(next, base: x, branch, count: rows * width)
+    }
+
+    /// The gradient (R, C) with respect to a · wᵀ + bias, given that with respect to `next`: the same memory without
+    /// dropout, else `branch`, valid until the next call.
+    func branchGradient(_ dNext: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ site: DropoutSite)
+        -> UnsafePointer<Float>
+    {
+        guard let dropping else { return UnsafePointer(dNext) }
+        dropping.mask(site).apply(branch, base: nil, dNext, count: rows * width)
+        return UnsafePointer(branch)
+    }
+}

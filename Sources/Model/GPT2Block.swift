@@ -1,0 +1,129 @@
+import Kernels
+import RunSpec
+
+/// One block of GPT-2 (Radford et al. 2019), pre-norm:
+///
+///     mid  = x   + proj(attention(qkv(layerNorm1(x))))
+///     next = mid + proj(gelu(fc(layerNorm2(mid))))
+///
+/// with what its forward pass keeps for its backward pass. Shapes: R = B·T rows, C width, F hidden width.
+struct GPT2Block {
+    let layer: Int, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
+    let at: Offsets
+    let attention: Attention, residual: ResidualSum, scratch: Scratch
+
+    /// (R, C): the residual stream before, between and after the two branches. `next` is the following block's `x`.
+    let x, mid, next: UnsafeMutablePointer<Float>
+    /// (R, C) the normalised rows, (R) their means and inverse standard deviations.
+    let norm1, mean1, rstd1, norm2, mean2, rstd2: UnsafeMutablePointer<Float>
+    /// (R, 3C): queries, keys and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
+    let packed, attended, peak, norm: UnsafeMutablePointer<Float>
+    /// (R, F): before the GELU.
+    let hidden: UnsafeMutablePointer<Float>
+
+    /// Places of this block's parameters in the flat vector; those of biases only if the model has them.
+    struct Offsets {
+        let norm1, qkv, project1, norm2, expand, project2: Int
+        let norm1Bias, qkvBias, project1Bias, norm2Bias, expandBias, project2Bias: Int?
+
+        init(_ layout: ParameterLayout, layer: Int) {
+            let prefix = "h.\(layer)"
+            norm1 = layout["\(prefix).ln_1.weight"].offset
+            norm1Bias = layout.slot(named: "\(prefix).ln_1.bias")?.offset
+            qkv = layout["\(prefix).attn.c_attn.weight"].offset
+            qkvBias = layout.slot(named: "\(prefix).attn.c_attn.bias")?.offset
+            project1 = layout["\(prefix).attn.c_proj.weight"].offset
+            project1Bias = layout.slot(named: "\(prefix).attn.c_proj.bias")?.offset
+            norm2 = layout["\(prefix).ln_2.weight"].offset
+            norm2Bias = layout.slot(named: "\(prefix).ln_2.bias")?.offset
+            expand = layout["\(prefix).mlp.c_fc.weight"].offset
+            expandBias = layout.slot(named: "\(prefix).mlp.c_fc.bias")?.offset
+            project2 = layout["\(prefix).mlp.c_proj.weight"].offset
+            project2Bias = layout.slot(named: "\(prefix).mlp.c_proj.bias")?.offset
+        }
+    }
+
+    init(
+        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, rows: Int, x: UnsafeMutablePointer<Float>,
+        attention: Attention, residual: ResidualSum, scratch: Scratch, arena: Arena
+    ) {
+        self.layer = layer
+        self.rows = rows
+        width = config.width
+        hiddenWidth = config.hidden
+        epsilon = Float(config.normEpsilon)
+        at = Offsets(layout, layer: layer)
+        self.attention = attention
+        self.residual = residual
+        self.scratch = scratch
+        self.x = x
+        mid = arena.carve(rows * width)
+        next = arena.carve(rows * width)
+        norm1 = arena.carve(rows * width)
+        mean1 = arena.carve(rows)
+        rstd1 = arena.carve(rows)
+        norm2 = arena.carve(rows * width)
+        mean2 = arena.carve(rows)
+        rstd2 = arena.carve(rows)
+        packed = arena.carve(rows * config.packedWidth)
+        attended = arena.carve(rows * width)
+        peak = arena.carve(rows * config.heads)
+        norm = arena.carve(rows * config.heads)
+        hidden = arena.carve(rows * hiddenWidth)
+    }
+
+    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
+    func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
+        let (R, C, F) = (rows, width, hiddenWidth), active = scratch.active
+        // mid (R, C) = x + bias now; the product with project1 adds the rest
+        LayerNorm.forward(
+            out: norm1, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
+            x: x, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C, epsilon: epsilon)
+        Rows.fill(packed, w.at(at.qkvBias), rows: R, width: 3 * C)
+        Linear.forward(addingTo: packed, norm1, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
+        attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
+        residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.project1, bias: w.at(at.project1Bias),
+                         dropping, .attention(layer: layer))
+
+        // next (R, C) = mid + bias now; the product with project2 adds the rest
+        LayerNorm.forward(
+            out: norm2, mean: mean2, rstd: rstd2, next: next, nextBias: w.at(at.project2Bias),
+            x: mid, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C, epsilon: epsilon)
+        Rows.fill(hidden, w.at(at.expandBias), rows: R, width: F)
+        Linear.forward(addingTo: hidden, norm2, w + at.expand, rows: R, inputs: C, outputs: F)
+        GELU.forward(out: active, x: hidden, count: R * F)
+        residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.project2, bias: w.at(at.project2Bias),
+                         dropping, .feedForward(layer: layer))
+    }
+
+    /// Turns `scratch.dX` from the gradient with respect to `next` into that with respect to `x`, and overwrites this
+    /// block's part of the flat gradient `dW`.
+    func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
+        let (R, C, F) = (rows, width, hiddenWidth)
+        let (dX, dRows, dPacked, dHidden, active) =
+            (scratch.dX, scratch.dRows, scratch.dPacked, scratch.dHidden, scratch.active)
+
+        var dBranch = residual.branchGradient(dX, dropping, .feedForward(layer: layer))
+        Linear.inputGradient(dHidden, dBranch, w + at.project2, rows: R, inputs: F, outputs: C)
+        GELU.backward(dOut: dHidden, out: active, dBias: dW.at(at.expandBias), x: hidden, rows: R, width: F)
+        Linear.weightGradient(dW + at.project2, dBranch, active, rows: R, inputs: F, outputs: C)
+        Rows.columnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
+        Linear.weightGradient(dW + at.expand, dHidden, norm2, rows: R, inputs: C, outputs: F)
+        Linear.inputGradient(dRows, dHidden, w + at.expand, rows: R, inputs: C, outputs: F)
+        LayerNorm.backward(
+            dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), dOut: dRows, x: mid, mean: mean2, rstd: rstd2,
+            gain: w + at.norm2, rows: R, width: C)
+
+        dBranch = residual.branchGradient(dX, dropping, .attention(layer: layer))
+        Linear.inputGradient(dRows, dBranch, w + at.project1, rows: R, inputs: C, outputs: C)
+        Linear.weightGradient(dW + at.project1, dBranch, attended, rows: R, inputs: C, outputs: C)
+        Rows.columnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
+        attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
+        Linear.weightGradient(dW + at.qkv, dPacked, norm1, rows: R, inputs: C, outputs: 3 * C)
+        Rows.columnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
+        Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
+        LayerNorm.backward(
+            dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), dOut: dRows, x: x, mean: mean1, rstd: rstd1,
+            gain: w + at.norm1, rows: R, width: C)
+    }
+}

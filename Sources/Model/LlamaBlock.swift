@@ -1,0 +1,142 @@
+import Kernels
+import RunSpec
+
+/// One block of Llama (Touvron et al. 2023), pre-norm, no biases:
+///
+///     mid  = x   + o(attention(rotate(qkv(rmsNorm1(x)))))
+///     next = mid + down(silu(gate(rmsNorm2(mid))) · up(rmsNorm2(mid)))
+///
+/// with what its forward pass keeps for its backward pass. Shapes: R = B·T rows, C width, F hidden width, P packed
+/// width of queries, keys and values. Query, key and value matrices are adjacent, gate and up matrices too: one product
+/// each.
+struct LlamaBlock {
+    let layer: Int, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
+    let at: Offsets
+    let attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch
+
+    /// (R, C): the residual stream before, between and after the two branches. `next` is the following block's `x`.
+    let x, mid, next: UnsafeMutablePointer<Float>
+    /// (R, C) the normalised rows, (R) their inverse root mean squares.
+    let norm1, rstd1, norm2, rstd2: UnsafeMutablePointer<Float>
+    /// (R, P): queries and keys, rotated, and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
+    let packed, attended, peak, norm: UnsafeMutablePointer<Float>
+    /// (R, 2F): gate and up.
+    let hidden: UnsafeMutablePointer<Float>
+
+    /// Places of this block's parameters in the flat vector.
+    struct Offsets {
+        let norm1, qkv, output, norm2, gateUp, down: Int
+
+        init(_ layout: ParameterLayout, layer: Int) {
+            let prefix = "model.layers.\(layer)"
+            norm1 = layout["\(prefix).input_layernorm.weight"].offset
+            qkv = layout["\(prefix).self_attn.q_proj.weight"].offset
+            output = layout["\(prefix).self_attn.o_proj.weight"].offset
+            norm2 = layout["\(prefix).post_attention_layernorm.weight"].offset
+            gateUp = layout["\(prefix).mlp.gate_proj.weight"].offset
+            down = layout["\(prefix).mlp.down_proj.weight"].offset
+        }
+    }
+
+    /// The angles of all positions, shared by all blocks.
+    struct Rotary {
+        /// (T, D/2)
+        let cosines, sines: UnsafeMutablePointer<Float>
+        let context: Int, heads: Int, headWidth: Int
+
+        init(_ config: ModelConfig, arena: Arena) {
+            context = config.context
+            heads = config.heads + config.keyValueHeads
+            headWidth = config.headWidth
+            cosines = arena.carve(context * headWidth / 2)
+            sines = arena.carve(context * headWidth / 2)
+        }
+
+        /// To be called once, before the first use.
+        func fill(base: Double) {
+            RotaryEmbedding.table(cosines: cosines, sines: sines, context: context, headWidth: headWidth, base: base)
+        }
+
+        /// Turns queries and keys of `packed` (R, P), in place.
+        func rotate(_ packed: UnsafeMutablePointer<Float>, rows: Int, packedWidth: Int, inverse: Bool) {
+            RotaryEmbedding.rotate(
+                packed, lead: packedWidth, cosines: cosines, sines: sines, rows: rows, context: context, heads: heads,
+                headWidth: headWidth, inverse: inverse)
+        }
+    }
+
+    init(
+        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, rows: Int, x: UnsafeMutablePointer<Float>,
+        attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch, arena: Arena
+    ) {
+        self.layer = layer
+        self.rows = rows
+        width = config.width
+        hiddenWidth = config.hidden
+        packedWidth = config.packedWidth
+        epsilon = Float(config.normEpsilon)
+        at = Offsets(layout, layer: layer)
+        self.attention = attention
+        self.rotary = rotary
+        self.residual = residual
+        self.scratch = scratch
+        self.x = x
+        mid = arena.carve(rows * width)
+        next = arena.carve(rows * width)
+        norm1 = arena.carve(rows * width)
+        rstd1 = arena.carve(rows)
+        norm2 = arena.carve(rows * width)
+        rstd2 = arena.carve(rows)
+        packed = arena.carve(rows * packedWidth)
+        attended = arena.carve(rows * width)
+        peak = arena.carve(rows * config.heads)
+        norm = arena.carve(rows * config.heads)
+        hidden = arena.carve(rows * 2 * hiddenWidth)
+    }
+
+    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
+    func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
+        let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), active = scratch.active
+        // mid (R, C) = x now; the product with output adds the rest
+        RMSNorm.forward(out: norm1, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
+        Linear.forward(packed, norm1, w + at.qkv, rows: R, inputs: C, outputs: P)
+        rotary.rotate(packed, rows: R, packedWidth: P, inverse: false)
+        attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
+        residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.output, bias: nil,
+                         dropping, .attention(layer: layer))
+
+        // next (R, C) = mid now; the product with down adds the rest
+        RMSNorm.forward(out: norm2, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
+        Linear.forward(hidden, norm2, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
+        SwiGLU.forward(out: active, gateUp: hidden, rows: R, width: F)
+        residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.down, bias: nil,
+                         dropping, .feedForward(layer: layer))
+    }
+
+    /// Turns `scratch.dX` from the gradient with respect to `next` into that with respect to `x`, and overwrites this
+    /// block's part of the flat gradient `dW`.
+    func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
+        let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
+        let (dX, dRows, dPacked, dHidden, active) =
+            (scratch.dX, scratch.dRows, scratch.dPacked, scratch.dHidden, scratch.active)
+
+        var dBranch = residual.branchGradient(dX, dropping, .feedForward(layer: layer))
+        Linear.inputGradient(active, dBranch, w + at.down, rows: R, inputs: F, outputs: C)
+        SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
+        Linear.weightGradient(dW + at.down, dBranch, active, rows: R, inputs: F, outputs: C)
+        Linear.weightGradient(dW + at.gateUp, dHidden, norm2, rows: R, inputs: C, outputs: 2 * F)
+        Linear.inputGradient(dRows, dHidden, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
+        RMSNorm.backward(
+            dX: dX, dGain: dW + at.norm2, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R, width: C)
+
+        dBranch = residual.branchGradient(dX, dropping, .attention(layer: layer))
+        Linear.inputGradient(dRows, dBranch, w + at.output, rows: R, inputs: C, outputs: C)
+        Linear.weightGradient(dW + at.output, dBranch, attended, rows: R, inputs: C, outputs: C)
+        attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
+        rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
+        Linear.weightGradient(dW + at.qkv, dPacked, norm1, rows: R, inputs: C, outputs: P)
+        Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: P)
+        RMSNorm.backward(
+            dX: dX, dGain: dW + at.norm1, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R, width: C)
+    }
+}

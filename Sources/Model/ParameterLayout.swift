@@ -1,0 +1,144 @@
+import RunSpec
+
+/// One parameter tensor and its place in the flat vector.
+package struct ParameterSlot: Sendable {
+    /// What a parameter is before the first step.
+    package enum Initialisation: Hashable, Sendable {
+        case zeros, ones
+        case normal(standardDeviation: Double)
+    }
+
+    /// The Hugging Face name.
+    package let name: String
+    /// Matrices are [out, in].
+    package let shape: [Int]
+    /// Floats before it in the flat vector: a multiple of 16, except inside a packed run (see `ParameterLayout`).
+    package let offset: Int
+    package let initialisation: Initialisation
+    /// Whether Hugging Face stores the transpose: the linear layers of its GPT-2 are [in, out].
+    package let transposedInHuggingFace: Bool
+
+    package var count: Int { shape.reduce(1, *) }
+    /// Weight decay applies to matrices and embeddings, not to gains and biases.
+    package var decays: Bool { shape.count == 2 }
+}
+
+/// The order, shape and place of every parameter: the only such list in the program. Gradients, moments, chunks,
+/// shards and checkpoint entries derive from it.
+///
+/// Every tensor starts on a multiple of 16 floats and the floats up to the next one are padding, always zero. The
+/// exception is a packed run: query, key and value matrices, and gate and up matrices, follow one another without
+/// padding, so that one matrix product serves them all; then only the run's start is aligned.
+package struct ParameterLayout: Sendable {
+    package private(set) var slots: [ParameterSlot] = []
+    /// Floats in the flat vector, padding included, a multiple of 16.
+    package private(set) var count = 0
+    /// Parameters of the model, padding not included. A tied head counts once.
+    package var parameterCount: Int { slots.reduce(0) { $0 + $1.count } }
+
+    private var index: [String: Int] = [:]
+
+    package init(_ config: ModelConfig) {
+        config.checkShapes()
+        switch config.family {
+        case .gpt2: addGPT2(config)
+        case .llama: addLlama(config)
+        }
+    }
+
+    /// The slot called `name`; asking for one that does not exist is a programmer's error.
+    package subscript(name: String) -> ParameterSlot {
+        guard let slot = slot(named: name) else { preconditionFailure("no parameter is called \(name)") }
+        return slot
+    }
+
+    /// The slot called `name`, if there is one.
+    package func slot(named name: String) -> ParameterSlot? { index[name].map { slots[$0] } }
+
+    // The initialisation is GPT-2's: 0.02 for all matrices, divided by sqrt(2 · layers) for the two that write to the
+    // residual stream, so that its variance does not grow with depth (Radford et al. 2019, section 2.3).
+    private static let standardDeviation = 0.02
+
+    private mutating func addGPT2(_ config: ModelConfig) {
+        let (C, F) = (config.width, config.hidden)
+        addMatrix("wte.weight", [config.vocabulary, C], transposed: false)
+        addMatrix("wpe.weight", [config.context, C], transposed: false)
+        for l in 0..<config.layers {
+            addNorm("h.\(l).ln_1", C, bias: config.bias)
+            addLinear("h.\(l).attn.c_attn", [3 * C, C], bias: config.bias)
+            addLinear("h.\(l).attn.c_proj", [C, C], bias: config.bias, residualOf: config)
+            addNorm("h.\(l).ln_2", C, bias: config.bias)
+            addLinear("h.\(l).mlp.c_fc", [F, C], bias: config.bias)
+            addLinear("h.\(l).mlp.c_proj", [C, F], bias: config.bias, residualOf: config)
+        }
+        addNorm("ln_f", C, bias: config.bias)
+        if !config.tied { addMatrix("lm_head.weight", [config.vocabulary, C], transposed: false) }
+    }
+
+    private mutating func addLlama(_ config: ModelConfig) {
+        let (C, F, KV) = (config.width, config.hidden, config.keyValueHeads * config.headWidth)
+        addMatrix("model.embed_tokens.weight", [config.vocabulary, C], transposed: false)
+        for l in 0..<config.layers {
+            let layer = "model.layers.\(l)"
+            addNorm("\(layer).input_layernorm", C, bias: false)
+            addMatrix("\(layer).self_attn.q_proj.weight", [C, C], transposed: false, packed: true)
+            addMatrix("\(layer).self_attn.k_proj.weight", [KV, C], transposed: false, packed: true)
+            addMatrix("\(layer).self_attn.v_proj.weight", [KV, C], transposed: false)
+            addMatrix("\(layer).self_attn.o_proj.weight", [C, C], transposed: false, residualOf: config)
+            addNorm("\(layer).post_attention_layernorm", C, bias: false)
+            addMatrix("\(layer).mlp.gate_proj.weight", [F, C], transposed: false, packed: true)
+            addMatrix("\(layer).mlp.up_proj.weight", [F, C], transposed: false)
+            addMatrix("\(layer).mlp.down_proj.weight", [C, F], transposed: false, residualOf: config)
+        }
+        addNorm("model.norm", C, bias: false)
+        if !config.tied { addMatrix("lm_head.weight", [config.vocabulary, C], transposed: false) }
+    }
+
+    private mutating func addNorm(_ name: String, _ width: Int, bias: Bool) {
+        add("\(name).weight", [width], .ones)
+        if bias { add("\(name).bias", [width], .zeros) }
+    }
+
+    private mutating func addLinear(_ name: String, _ shape: [Int], bias: Bool, residualOf config: ModelConfig? = nil) {
+        addMatrix("\(name).weight", shape, transposed: true, residualOf: config)
+        if bias { add("\(name).bias", [shape[0]], .zeros) }
+    }
+
+    private mutating func addMatrix(
+        _ name: String, _ shape: [Int], transposed: Bool, residualOf config: ModelConfig? = nil, packed: Bool = false
+    ) {
+        let divisor = config.map { Double(2 * $0.layers).squareRoot() } ?? 1
+        add(name, shape, .normal(standardDeviation: Self.standardDeviation / divisor), transposed: transposed, packed: packed)
+    }
+
+    /// - Parameter packed: whether the next tensor follows without padding.
+    private mutating func add(
+        _ name: String, _ shape: [Int], _ initialisation: ParameterSlot.Initialisation, transposed: Bool = false,
+        packed: Bool = false
+    ) {
+        let slot = ParameterSlot(
+            name: name, shape: shape, offset: count, initialisation: initialisation, transposedInHuggingFace: transposed)
+        index[name] = slots.count
+        slots.append(slot)
+        count += slot.count
+        if !packed { count = (count + 15) & ~15 }
+    }
+}
+
+extension ModelConfig {
+    /// Whether the sizes fit one another. A user's mistakes are found where the configuration is read; what gets here
+    /// wrong is a programmer's.
+    func checkShapes() {
+        precondition(layers > 0 && heads > 0 && width > 0 && hidden > 0 && context > 0 && vocabulary > 0,
+                     "a model with a size that is not positive: \(self)")
+        precondition(width % heads == 0, "width \(width) is not a multiple of \(heads) heads")
+        switch family {
+        case .gpt2:
+            precondition(keyValueHeads == heads, "gpt2 has as many key heads as heads, not \(keyValueHeads)")
+        case .llama:
+            precondition(keyValueHeads > 0 && heads % keyValueHeads == 0,
+                         "\(heads) heads cannot share \(keyValueHeads) key heads evenly")
+            precondition(headWidth % 2 == 0, "rotary positions need an even head width, not \(headWidth)")
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import Kernels
+import RunSpec
+
+/// Memory that all blocks share, R = B·T rows: garbage between blocks, but for `dX`.
+struct Scratch {
+    /// (R, C): the gradient with respect to the residual stream, on its way down.
+    let dX: UnsafeMutablePointer<Float>
+    /// (R, C): the gradient with respect to a norm's output or to the attention's.
+    let dRows: UnsafeMutablePointer<Float>
+    /// (R, packedWidth): the gradient with respect to queries, keys and values.
+    let dPacked: UnsafeMutablePointer<Float>
+    /// (R, F): what the feed-forward part's last matrix multiplies.
+    let active: UnsafeMutablePointer<Float>
+    /// (R, F) for gpt2, (R, 2F) for llama: the gradient with respect to what the first matrix gave.
+    let dHidden: UnsafeMutablePointer<Float>
+
+    init(_ config: ModelConfig, rows: Int, arena: Arena) {
+        dX = arena.carve(rows * config.width)
+        dRows = arena.carve(rows * config.width)
+        dPacked = arena.carve(rows * config.packedWidth)
+        active = arena.carve(rows * config.hidden)
+        dHidden = arena.carve(rows * config.hidden * (config.family == .llama ? 2 : 1))
+    }
+}
+
+extension UnsafePointer<Float> {
+    /// The parameter at `offset`, for those that a model may lack.
+    func at(_ offset: Int?) -> UnsafePointer<Float>? { offset.map { self + $0 } }
+}
+extension UnsafeMutablePointer<Float> {
+    func at(_ offset: Int?) -> UnsafeMutablePointer<Float>? { offset.map { self + $0 } }
+}

@@ -1,0 +1,61 @@
+import Ledger
+
+extension TextReport {
+    /// Incidents shown in full at either end of a long list.
+    static let incidentsAtEachEnd = 6
+
+    var incidentSection: [String] {
+        let bills = account.incidents
+        guard !bills.isEmpty else { return [title("Incidents"), "  none"] }
+        var lines = [title("Incidents")]
+        lines.append("  " + ink.dim(incidentLine("", "what happened", "detected", "cost", "lost", "delay")))
+        let ends = TextReport.incidentsAtEachEnd
+        if bills.count <= 2 * ends + 1 {
+            lines += bills.map(incidentLine)
+        } else {
+            lines += bills.prefix(ends).map(incidentLine)
+            lines.append("  " + ink.dim("… \(Quantity.grouped(bills.count - 2 * ends)) more"))
+            lines += bills.suffix(ends).map(incidentLine)
+        }
+        if bills.count > 1 { lines.append("  " + incidentTotal(bills)) }
+        lines.append("  " + ink.dim("detected: ms after the fault, ~ when only the detection is known · cost: worker-ms · lost: microbatches"))
+        lines.append("  " + ink.dim("computed in vain · delay: ms by which the next commit came later than a median step's"))
+        return lines
+    }
+
+    private func incidentLine(_ bill: IncidentBill) -> String {
+        let detected = bill.incident.onsetIsExact ? Quantity.milliseconds(bill.detectionNanoseconds) : "~0"
+        let delay = bill.delayNanoseconds.map { ($0 > 0 ? "+" : "") + Quantity.milliseconds($0) } ?? "–"
+        return "  " + incidentLine(String(bill.incident.incident), bill.incident.description, detected,
+            Quantity.milliseconds(bill.workerNanoseconds), String(bill.microbatchesLost), delay)
+    }
+
+    private func incidentTotal(_ bills: [IncidentBill]) -> String {
+        let exact = bills.filter(\.incident.onsetIsExact)
+        let mean = exact.isEmpty ? "–" : Quantity.milliseconds(exact.reduce(0) { $0 + $1.detectionNanoseconds } / exact.count)
+        let cost = bills.reduce(0.0) { $0 + $1.cost }
+        let what = Quantity.plural(bills.count, "incident") + (cost > 0 ? ", \(Quantity.money(cost, headlines.currency))" : "")
+        return incidentLine("", what, "⌀ " + mean, Quantity.milliseconds(bills.reduce(0) { $0 + $1.workerNanoseconds }),
+            String(bills.reduce(0) { $0 + $1.microbatchesLost }), "")
+    }
+
+    private func incidentLine(_ number: String, _ what: String, _ detected: String, _ cost: String, _ lost: String, _ delay: String) -> String {
+        number.aligned(4) + "  " + what.padded(48) + detected.aligned(10) + cost.aligned(13) + lost.aligned(7) + delay.aligned(12)
+    }
+
+    var checkpointSection: [String] {
+        let rows = record.checkpoints
+        guard !rows.isEmpty else { return [] }
+        let durable = rows.filter { $0.durableNanoseconds != nil }, failed = rows.filter { $0.status != "durable" && $0.status != "writing" }
+        var lines = [title("Checkpoints")]
+        var text = "\(durable.count) durable"
+        if !failed.isEmpty { text += ", \(failed.count) failed" }
+        if let last = durable.last, let at = last.durableNanoseconds {
+            text += "; the last one step-\(last.step), \(Quantity.bytes(last.bytes)) in \(Quantity.duration(seconds: Double(Int(at) - Int(last.requestedNanoseconds)) / 1e9))"
+        }
+        lines.append(row("written", text))
+        lines.append(row("beside", "\(Quantity.duration(seconds: Double(account.accounts.checkpointWriterNanoseconds) / 1e9)) of the writer's time, outside the sum above"))
+        for row in failed.suffix(3) { lines.append(self.row("", "step-\(row.step): \(row.status)".padded(TextReport.width - 15))) }
+        return lines
+    }
+}

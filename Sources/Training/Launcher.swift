@@ -1,0 +1,310 @@
+import Collectives
+import Coordination
+import CSystem
+import Glibc
+import Ledger
+import Model
+import RunSpec
+
+/// What the launcher tells whoever watches it.
+package enum Notice: Sendable {
+    case progress(RunProgress)
+    /// A sentence for the log: an incident, a join, a validation pass, a checkpoint.
+    case message(String)
+}
+
+package struct RunProgress: Sendable {
+    package var step: Int
+    package var steps: Int
+    /// Nats per token of the last committed step.
+    package var loss: Double?
+    /// Over the last ten seconds or so.
+    package var tokensPerSecond: Double
+    /// Processor time of workers in compute phases over provisioned slot time, so far; fates are not settled yet.
+    package var computeShare: Double
+    package var alive: Int
+    package var slots: Int
+    package var lastIncident: String?
+    package var secondsLeft: Double?
+}
+
+package enum Outcome: String, Sendable { case finished, interrupted }
+
+/// The one process that decides: runs the view and commit machines over the shared memory, starts and watches workers,
+/// writes the ledger. Synchronous: it sleeps in `poll` until a worker, a signal or a timer wants it.
+package final class Launcher {
+    /// How often the flight recorders are drained; a ring holds many times as much.
+    static let drainNanoseconds: UInt64 = 1_000_000_000
+    /// How long workers may take to leave after they are told to.
+    static let leaveNanoseconds: UInt64 = 10_000_000_000
+
+    struct Member {
+        var process: WorkerProcess
+        var row: ReplicaRow
+        var ring: FlightRing?
+        var drained: UInt64 = 0
+        var computeNanoseconds: UInt64 = 0
+        var lastEvent: FlightEvent?
+    }
+
+    let folder: RunFolder, config: RunConfig, description: RunDescription
+    let shared: SharedState
+    let parameters: ParameterLayout
+    let ledger: LedgerStore
+    let session: Int
+    let executable: String, environment: [String]
+    let notify: (Notice) -> Void
+    let faults: [Fault]
+
+    var views: ViewMachine
+    var commits: CommitMachine
+    var members: [Int: Member] = [:]           // by slot
+    var finishedCompute: UInt64 = 0            // of replicas that are gone
+    var slotRows: [SlotRow] = []
+    var step: Int
+    var stateHash: String
+    var nextReplica: Int, nextIncident: Int
+    var openIncidents: [IncidentRow] = []      // detected, no commit since
+    var replacementFor: [Int: Int] = [:]       // slot → incident
+    var evaluated: Int?                        // step whose validation pass is recorded
+    var writer: CheckpointProcess?
+    var checkpointWanted = false
+    var stopWanted = false
+    var outcome = Outcome.finished
+    var lastLoss: Double?, lastIncident: String?
+    var recentCommits: [(nanoseconds: UInt64, step: Int)] = []
+    var doorbell: Int32 = -1
+    private var signals: Int32 = -1
+    private var nextDrain: UInt64 = 0
+    private var leaveDeadline: UInt64?
+
+    package init(
+        folder: RunFolder, config: RunConfig, description: RunDescription, shared: SharedState, parameters: ParameterLayout,
+        ledger: LedgerStore, start: SessionStart, executable: String, environment: [String], notify: @escaping (Notice) -> Void
+    ) throws {
+        (self.folder, self.config, self.description, self.shared) = (folder, config, description, shared)
+        (self.parameters, self.ledger, self.session) = (parameters, ledger, start.session)
+        (self.executable, self.environment, self.notify) = (executable, environment, notify)
+        (step, stateHash) = (start.step, start.stateHash)
+        (nextReplica, nextIncident) = (start.nextReplica, start.nextIncident)
+        faults = try description.faults.map { try Fault($0) }
+        views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
+            evaluationUnits: description.evaluationUnits, lastView: start.lastView)
+        commits = CommitMachine(committed: start.step, lastStep: config.steps)
+    }
+
+    /// Runs the session to its end: all steps, or the first boundary after an interrupt.
+    /// - Throws: `UserError` when the run cannot go on; workers are gone by then.
+    package func run() throws -> Outcome {
+        doorbell = cs_eventfd()
+        signals = cs_signalfd([SIGINT, SIGTERM, SIGUSR1], 3)
+        guard doorbell >= 0, signals >= 0 else {
+            throw UserError(.system, "no descriptor for events: \(String(cString: strerror(errno)))")
+        }
+        defer {
+            close(doorbell)
+            close(signals)
+        }
+        do {
+            try open()
+            while !members.isEmpty {
+                try sleep()
+                try listen()
+            }
+            try closeSession()
+        } catch {
+            killEverybody()
+            throw error
+        }
+        return outcome
+    }
+
+    private func open() throws {
+        let now = MonotonicClock.nanoseconds()
+        shared.announce(step: step, current: shared.currentGeneration, next: (shared.currentGeneration + 1) % SharedLayout.generationCount, stop: false)
+        for slot in 0..<description.slots {
+            slotRows.append(SlotRow(session: session, slot: slot, openedNanoseconds: now, closedNanoseconds: now))
+            try ledger.put(slotRows[slot])
+            try spawn(slot)
+        }
+        nextDrain = now + Self.drainNanoseconds
+    }
+
+    /// Sleeps until something happens, a drain is due, or it is time for a sign of life.
+    private func sleep() throws {
+        var descriptors = [pollfd(fd: doorbell, events: Int16(POLLIN), revents: 0), pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
+        descriptors += members.values.map { pollfd(fd: $0.process.descriptor, events: Int16(POLLIN), revents: 0) }
+        if let writer { descriptors.append(pollfd(fd: writer.process.descriptor, events: Int16(POLLIN), revents: 0)) }
+        if poll(&descriptors, nfds_t(descriptors.count), 100) < 0 && errno != EINTR {
+            throw UserError(.system, "poll: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Looks at everything that may have changed. The order matters: votes before deaths, so that a step whose every
+    /// chunk is voted for commits even if a voter has died since.
+    private func listen() throws {
+        var rung: UInt64 = 0
+        _ = read(doorbell, &rung, 8)
+        try lookAtVotes()
+        try lookAtSlots()
+        try lookAtDeaths()
+        try lookAtVotes()
+        try lookAtSignals()
+        try lookAtWriter()
+        let now = MonotonicClock.nanoseconds()
+        if shared.stopRequested {
+            leaveDeadline = leaveDeadline ?? now + Self.leaveNanoseconds
+            if now > leaveDeadline! { members.values.forEach { $0.process.kill() } }
+        }
+        if now >= nextDrain {
+            nextDrain = now + Self.drainNanoseconds
+            for slot in members.keys { try drain(slot) }
+        }
+        notify(.progress(progress(at: now)))
+    }
+
+    // MARK: Views
+
+    private func lookAtSlots() throws {
+        for (slot, member) in members where member.row.readyNanoseconds == nil {
+            let (replica, state) = shared.slotState(slot)
+            guard replica == member.row.replica, state == .ready else { continue }
+            members[slot]!.row.readyNanoseconds = MonotonicClock.nanoseconds()
+            try ledger.put(members[slot]!.row)
+            try apply(views.receive(.ready(slot: slot)), ring: true)
+        }
+    }
+
+    /// Carries out what the view machine decided. At a step boundary the announcement of the step rings for all.
+    func apply(_ effects: [ViewMachine.Effect], ring: Bool) throws {
+        for effect in effects {
+            switch effect {
+            case .spawn(let slot): try spawn(slot)
+            case .replan(let plan): write(plan)
+            case .announce(let view, let moved, let reason): try announce(view, leavesReassigned: moved, reason: reason, ring: ring)
+            case .giveUp(let reason): throw UserError(.runFailed, "\(reason); see \(folder.file("logs"))" + lastWords())
+            }
+        }
+    }
+
+    private func write(_ plan: Plan) {
+        for (leaf, owner) in plan.leafOwners.enumerated() { shared.leaves.assign(leaf, to: owner) }
+        for (chunk, owner) in plan.chunkOwners.enumerated() { shared.reductions.assign(chunk, to: owner) }
+        for (unit, owner) in plan.evaluationOwners.enumerated() { shared.evaluations.assign(unit, to: owner) }
+    }
+
+    private func announce(_ view: View, leavesReassigned: Int, reason: String, ring: Bool) throws {
+        write(view.plan)
+        for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
+        if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
+        let now = MonotonicClock.nanoseconds()
+        for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {
+            members[slot]!.row.admittedNanoseconds = now
+            try ledger.put(members[slot]!.row)
+        }
+        for index in openIncidents.indices where openIncidents[index].plannedNanoseconds == nil {
+            openIncidents[index].plannedNanoseconds = now
+            openIncidents[index].leavesReassigned = leavesReassigned
+            try ledger.put(openIncidents[index])
+            let rest = view.members.count
+            notify(.message("\(openIncidents[index].description); \(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved; \(rest) worker\(rest == 1 ? "" : "s") in view \(view.number)"))
+        }
+        try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
+            members: view.members.map { members[$0]!.row.replica }, reason: reason))
+        if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(description.slots) workers")) }
+    }
+
+    // MARK: Commits
+
+    private func lookAtVotes() throws {
+        guard case .computing(let step) = commits.state else { return try lookAtEvaluation() }
+        try lookAtEvaluation()
+        for effect in commits.receive(.votes(step: step, complete: shared.updates.allDone(step: step))) {
+            guard case .record(let committed) = effect else { continue }
+            try record(commit: committed)
+            for effect in commits.receive(.recorded(step: committed)) {
+                guard case .announce(let committed, let stop) = effect else { continue }
+                try announce(committed: committed, stop: stop)
+            }
+        }
+    }
+
+    /// Writes the record that makes step `committed`; from here on the step counts.
+    private func record(commit committed: Int) throws {
+        let loss = shared.stepLoss, norm = shared.gradientNorm
+        guard loss.nats.isFinite, norm.isFinite else {
+            throw UserError(.runFailed, "step \(committed) has loss \(loss.nats / Double(loss.tokens)) and gradient norm \(norm); nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
+        }
+        let parent = stateHash
+        stateHash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
+        let now = MonotonicClock.nanoseconds()
+        try ledger.append(CommitRow(
+            session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
+            gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: parent,
+            stateHash: stateHash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) }))
+        lastLoss = loss.nats / Double(loss.tokens)
+        openIncidents.removeAll()
+        recentCommits.append((now, committed))
+        if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
+            recentCommits.removeFirst()
+        }
+    }
+
+    /// Lets the workers go on from `committed`: the new generation becomes current, whoever is ready joins, a
+    /// checkpoint that is due pins the generation before anyone can write over it.
+    private func announce(committed: Int, stop: Bool) throws {
+        step = committed
+        let current = shared.nextGeneration
+        if !stop { try apply(views.receive(.committed), ring: false) }
+        let checkpoint = !stop && step < config.steps && (checkpointWanted || config.checkpoints(after: step)) && writer == nil
+        let pinned = checkpoint ? current : writer?.generation
+        let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
+        if stop { outcome = step == config.steps ? .finished : .interrupted }
+        shared.announce(step: step, current: current, next: next, stop: stop)
+        if checkpoint { try startWriter(generation: current) }
+        if step == config.steps && !stop && !(config.evaluates(after: step) && description.evaluationUnits > 0) { leave() }
+    }
+
+    /// Notes a validation pass when its last unit is there; after the last step the workers are free to leave.
+    private func lookAtEvaluation() throws {
+        guard description.evaluationUnits > 0, config.evaluates(after: step), evaluated != step,
+            shared.evaluations.allDone(step: step) else { return }
+        evaluated = step
+        let loss = shared.evaluationLoss
+        try ledger.append(EvaluationRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(), lossSum: loss.nats, tokens: loss.tokens))
+        let floor = description.lossFloor.map { ", floor \(decimal($0, 4))" } ?? ""
+        notify(.message("step \(step): validation loss \(decimal(loss.nats / Double(loss.tokens), 4)) over \(loss.tokens) tokens\(floor)"))
+        if step == config.steps { leave() }
+    }
+
+    /// Tells the workers to leave; nothing is under way.
+    private func leave() {
+        _ = views.receive(.stopping)
+        shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: true)
+    }
+
+    // MARK: Signals
+
+    private func lookAtSignals() throws {
+        while case let signal = cs_next_signal(signals), signal != 0 {
+            if signal == SIGUSR1 {
+                checkpointWanted = true
+            } else if stopWanted {
+                throw UserError(.interrupted, "stopped at once; the newest checkpoint is what is left of the run")
+            } else {
+                stopWanted = true
+                _ = views.receive(.stopping)
+                _ = commits.receive(.stopRequested)
+                notify(.message("stopping after this step; once more to stop at once"))
+                if views.view.members.isEmpty || step == config.steps { outcome = step == config.steps ? .finished : .interrupted; leave() }
+            }
+        }
+    }
+
+    /// SHA-256 over the step and the fingerprints of all chunks: what the lineage is chained from.
+    package static func stateHash(step: Int, fingerprints: [UInt64]) -> String {
+        var bytes: [UInt8] = []
+        for word in [UInt64(step)] + fingerprints { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+        return sha256(bytes)
+    }
+}

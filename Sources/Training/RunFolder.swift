@@ -1,0 +1,141 @@
+import CSystem
+import Foundation
+import Glibc
+import RunSpec
+
+/// What launcher and workers must agree on beyond the configuration. Written before the first worker starts, as
+/// `run.json`, and again by each `resume`.
+package struct RunDescription: Codable, Equatable, Sendable {
+    package static let currentFormat = 1
+    package var format = currentFormat
+    package var headwayVersion = RunDescription.version
+    /// 16 hexadecimal digits, drawn when the run is made.
+    package var identity: String
+    package var vocabulary: Int
+    package var slots: Int
+    package var faults: [String]
+    package var evaluationUnits: Int
+    package var pinned: Bool
+    package var blasCore: String
+    /// Nats per token of the validation text under the process that made it; nil when unknown.
+    package var lossFloor: Double?
+    /// Bytes of the validation text per token of it.
+    package var bytesPerToken: Double
+
+    package static let version = "0.1.0"
+
+    /// The run's segment of shared memory.
+    package var segmentName: String { "/headway-\(identity)" }
+    /// Both sides of the shared memory compare this.
+    package func identityWord(_ config: RunConfig) -> UInt64 {
+        UInt64(sha256(Array((identity + config.digest).utf8)).prefix(16), radix: 16) ?? 0
+    }
+}
+
+/// Where a run keeps what lasts:
+/// `config.yaml` the resolved configuration, `run.json` the description, `ledger.sqlite`, `data/` token shards and
+/// tokenizer, `checkpoints/`, `flights/` recorder rings, `logs/` what workers print, `lock` held while a launcher lives.
+package struct RunFolder: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    package func file(_ name: String) -> String { path + "/" + name }
+    package var configPath: String { file("config.yaml") }
+    package var descriptionPath: String { file("run.json") }
+    package var ledgerPath: String { file("ledger.sqlite") }
+    package var dataPath: String { file("data") }
+    package var checkpointsPath: String { file("checkpoints") }
+    package func flightPath(replica: Int) -> String { file("flights/replica-\(replica).ring") }
+    package func logPath(replica: Int) -> String { file("logs/replica-\(replica).log") }
+
+    /// Makes the folder and what lies in it.
+    /// - Throws: `UserError` when it cannot be written or holds a run already.
+    package func create() throws {
+        if FileManager.default.fileExists(atPath: configPath) {
+            throw UserError(.unwritable, "\(path) holds a run already; `headway resume \(path)` goes on with it, or choose another folder with --out")
+        }
+        for folder in [path, dataPath, checkpointsPath, file("flights"), file("logs")] {
+            do {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            } catch {
+                throw UserError(.unwritable, "the run folder \(folder) cannot be made: \(Self.reason(error)); choose another with --out")
+            }
+        }
+    }
+
+    /// Takes back what `create` and the preparation after it put here.
+    package func empty() {
+        for name in ["config.yaml", "run.json", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "data", "checkpoints", "flights", "logs", "lock"] {
+            try? FileManager.default.removeItem(atPath: file(name))
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+        return String(cString: strerror(Int32(underlying?.code ?? (error as NSError).code)))
+    }
+
+    /// The next free `runs/<name>-<number>`.
+    package static func next(name: String) -> RunFolder {
+        var number = 1
+        while FileManager.default.fileExists(atPath: "runs/\(name)-\(number)") { number += 1 }
+        return RunFolder("runs/\(name)-\(number)")
+    }
+
+    /// Holds the run for this process until it ends.
+    /// - Throws: `UserError` naming the process that holds it.
+    package func lock() throws {
+        let fd = open(file("lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard fd >= 0 else { throw UserError(.unwritable, "\(path) cannot be written: \(String(cString: strerror(errno)))") }
+        guard cs_lock_file(fd) == 0 else {
+            let holder = (try? String(contentsOfFile: file("lock"), encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "?"
+            throw UserError(.unwritable, "\(path) is in use by process \(holder); stop it first or choose another folder")
+        }
+        ftruncate(fd, 0)
+        let text = "\(getpid())\n"
+        _ = text.withCString { Glibc.write(fd, $0, strlen($0)) }
+    }
+
+    /// The process that trains in this folder now, or nil.
+    package func launcher() -> pid_t? {
+        let fd = open(file("lock"), O_RDWR | O_CLOEXEC)
+        guard fd >= 0 else { return nil }
+        defer { close(fd) }
+        guard cs_lock_file(fd) != 0 else { return nil }
+        return (try? String(contentsOfFile: file("lock"), encoding: .utf8)).flatMap { pid_t($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+    }
+
+    package func write(_ config: RunConfig, _ description: RunDescription) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        do {
+            try Data(config.yaml.utf8).write(to: URL(fileURLWithPath: configPath), options: .atomic)
+            try encoder.encode(description).write(to: URL(fileURLWithPath: descriptionPath), options: .atomic)
+        } catch {
+            throw UserError(.unwritable, "\(path) cannot be written: \(Self.reason(error))")
+        }
+    }
+
+    /// - Throws: `UserError` when there is no run, or one of another version.
+    package func read() throws -> (RunConfig, RunDescription) {
+        guard FileManager.default.fileExists(atPath: descriptionPath) else {
+            throw UserError(.missing, "\(path) holds no run (there is no run.json); name the folder that `headway train` printed")
+        }
+        struct Format: Decodable { let format: Int, headwayVersion: String }
+        let data = try Data(contentsOf: URL(fileURLWithPath: descriptionPath))
+        guard let found = try? JSONDecoder().decode(Format.self, from: data) else {
+            throw UserError(.badInput, "\(descriptionPath) is not a run description")
+        }
+        guard found.format == RunDescription.currentFormat else {
+            throw UserError(.badInput, "\(path) was made by headway \(found.headwayVersion) in format \(found.format), this is \(RunDescription.version) with format \(RunDescription.currentFormat); use the headway that made it")
+        }
+        guard let description = try? JSONDecoder().decode(RunDescription.self, from: data) else {
+            throw UserError(.badInput, "\(descriptionPath) lacks entries of a run description")
+        }
+        var config = RunConfig()
+        try config.apply(yaml: String(contentsOfFile: configPath, encoding: .utf8), file: configPath)
+        config.model.vocabulary = description.vocabulary
+        return (config, description)
+    }
+}

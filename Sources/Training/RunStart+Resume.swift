@@ -1,0 +1,145 @@
+import Checkpointing
+import Collectives
+import CSystem
+import Foundation
+import Glibc
+import Kernels
+import Ledger
+import Model
+import RunSpec
+
+extension PreparedRun {
+    /// Takes up a run whose launcher is gone: from shared memory if a state lies there that the ledger vouches for,
+    /// else from the newest checkpoint whose hashes hold.
+    package static func resume(_ folder: RunFolder, workers: Int?, faults: [Fault], pinned: Bool) throws -> PreparedRun {
+        var (config, description) = try folder.read()
+        let options = SessionOptions(workers: workers ?? description.slots, faults: faults, pinned: pinned)
+        try options.validate(for: config)
+        try Machine.check()
+        try folder.lock()
+        guard BLASLibrary.coreName == description.blasCore else {
+            throw UserError(.badInput, "\(folder.path) was trained with BLAS core \(description.blasCore), this machine has \(BLASLibrary.coreName): the bits would differ; set OPENBLAS_CORETYPE=\(description.blasCore) if the processor allows it")
+        }
+        let record = try LedgerStore.read(folder.ledgerPath)
+        let ledger = try LedgerStore(writing: folder.ledgerPath)
+        try endDeadSessions(record, folder, ledger)
+        if record.facts[RunFact.outcome] == Outcome.finished.rawValue {
+            throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`")
+        }
+        description.slots = options.workers
+        description.faults = options.faults.map(\.description)
+        description.pinned = options.pinned
+        let parameters = ParameterLayout(config.model)
+        var start = SessionStart(
+            session: (record.sessions.map(\.session).max() ?? 0) + 1, nextReplica: (record.replicas.map(\.replica).max() ?? 0) + 1,
+            nextIncident: (record.incidents.map(\.incident).max() ?? 0) + 1, lastView: record.views.map(\.view).max() ?? 0)
+        var remarks: [String] = []
+        let shared: SharedState
+        if let adopted = adopt(config, description, parameters, record) {
+            (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.lastHash, "shared memory")
+            remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
+        } else {
+            SharedState.unlink(description.segmentName)
+            shared = try segment(config, description, parameters, create: true)
+            do {
+                (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
+                start.source = "checkpoint"
+            } catch {
+                SharedState.unlink(description.segmentName)
+                throw error
+            }
+        }
+        try folder.write(config, description)
+        try begin(start, options, in: ledger)
+        config.model.vocabulary = description.vocabulary
+        return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
+            start: start, remarks: remarks)
+    }
+
+    /// The segment an earlier launcher left, when the state in it is the one of the last commit record.
+    private static func adopt(
+        _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ record: RunRecord
+    ) -> SharedState? {
+        guard let shared = try? SharedState(opening: description.segmentName,
+            layout: SharedLayout(run: config, description, parameters), identity: description.identityWord(config)) else { return nil }
+        let step = record.commits.last?.step ?? 0
+        // The record comes before the announcement: the launcher may have died between the two.
+        let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
+        guard shared.committedStep == step || shared.committedStep == step - 1,
+            fingerprintState(shared, generation: generation, step: step) == record.lastHash else { return nil }
+        shared.prepareAdoption(step: step, generation: generation)
+        return shared
+    }
+
+    private static func restore(
+        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, _ record: RunRecord, _ folder: RunFolder,
+        _ remarks: inout [String]
+    ) throws -> (Int, String) {
+        let state = shared.pointers(generation: 0)
+        let found: Restoration
+        do {
+            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(
+                entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
+                secondMoments: state.secondMoment, configSHA256: config.digest)
+        } catch {
+            throw error.userError
+        }
+        remarks += found.rejected.map(\.description)
+        guard let checkpoint = found.checkpoint else {
+            guard record.facts[RunFact.initialHash] != nil else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
+            parameters.initialise(into: state.parameters, seed: config.seed)
+            remarks.append("there is no checkpoint; starting again from step 0")
+            return (0, fingerprintState(shared, generation: 0, step: 0))
+        }
+        let hash = fingerprintState(shared, generation: 0, step: checkpoint.step)
+        guard hash == checkpoint.manifest.stateHash else {
+            throw UserError(.badInput, "checkpoint step-\(checkpoint.step) has state hash \(hash.prefix(16))… and its manifest says \(checkpoint.manifest.stateHash.prefix(16))…; remove it to use the one before")
+        }
+        let last = record.commits.last?.step ?? 0
+        remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
+        return (checkpoint.step, hash)
+    }
+
+    /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.
+    private static func endDeadSessions(_ record: RunRecord, _ folder: RunFolder, _ ledger: LedgerStore) throws {
+        for session in record.sessions where session.endedNanoseconds == nil {
+            var end = record.commits.last(where: { $0.session == session.session })?.nanoseconds ?? session.startedNanoseconds
+            for var replica in record.replicas where replica.session == session.session && replica.reapedNanoseconds == nil {
+                kill(orphan: replica, folder)
+                var last = record.flights[replica.replica]?.last
+                if let ring = try? FlightRing(opening: folder.flightPath(replica: replica.replica)) {
+                    let (events, _) = ring.drain(from: UInt64(record.flights[replica.replica]?.count ?? 0))
+                    try ledger.append(events, replica: replica.replica)
+                    last = events.last ?? last
+                }
+                let seen = max(last?.nanoseconds ?? 0, replica.spawnedNanoseconds)
+                (replica.endedNanoseconds, replica.reapedNanoseconds, replica.exit) = (seen, seen, "orphaned")
+                try ledger.put(replica)
+                end = max(end, seen)
+            }
+            for slot in record.slots where slot.session == session.session {
+                try ledger.put(SlotRow(session: slot.session, slot: slot.slot, openedNanoseconds: slot.openedNanoseconds, closedNanoseconds: end))
+            }
+            try ledger.end(session: session.session, at: end)
+        }
+    }
+
+    /// Kills a worker that outlived its launcher, if the process of that id is still it, and waits until it is gone:
+    /// it could still write into the memory that is to be adopted.
+    private static func kill(orphan replica: ReplicaRow, _ folder: RunFolder) {
+        let descriptor = cs_pidfd_open(pid_t(replica.pid))
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        guard let line = try? String(contentsOfFile: "/proc/\(replica.pid)/cmdline", encoding: .utf8) else { return }
+        let words = line.split(separator: "\0")
+        guard words.contains("worker"), words.contains(Substring(folder.path)), words.contains(Substring(String(replica.replica))) else { return }
+        _ = Glibc.kill(pid_t(replica.pid), SIGKILL)
+        var gone = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&gone, 1, 5_000)
+    }
+}
+
+extension RunRecord {
+    /// The state hash of the last commit, or of the initial state.
+    var lastHash: String { commits.last?.stateHash ?? facts[RunFact.initialHash] ?? "" }
+}

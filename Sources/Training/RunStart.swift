@@ -1,0 +1,200 @@
+import Checkpointing
+import Collectives
+import Corpus
+import CSystem
+import Foundation
+import Kernels
+import Ledger
+import Model
+import RunSpec
+
+/// Where a session of the launcher begins.
+package struct SessionStart {
+    package var session = 1
+    package var step = 0
+    package var stateHash = ""
+    package var nextReplica = 1, nextIncident = 1, lastView = 0
+    /// `initial`, `checkpoint` or `shared memory`.
+    package var source = "initial"
+}
+
+/// What the command line decides about a session, beyond the configuration.
+package struct SessionOptions {
+    package var workers: Int
+    package var faults: [Fault] = []
+    package var pinned = false
+
+    package init(workers: Int, faults: [Fault] = [], pinned: Bool = false) {
+        (self.workers, self.faults, self.pinned) = (workers, faults, pinned)
+    }
+
+    /// - Throws: `UserError` when the workers or faults do not fit the run or the machine.
+    func validate(for config: RunConfig) throws {
+        if workers < 1 { throw UserError(.usage, "--workers \(workers): at least one worker is needed") }
+        if workers > config.batch.microbatches {
+            throw UserError(.usage, "--workers \(workers) is more than the \(config.batch.microbatches) microbatches of a step: one worker would idle; use at most \(config.batch.microbatches) or raise batch.microbatches")
+        }
+        if workers > SharedLayout.slotsMaximum { throw UserError(.usage, "--workers \(workers): at most \(SharedLayout.slotsMaximum) fit on one host") }
+        if pinned && workers > Int(cs_available_cores()) {
+            throw UserError(.usage, "--pin with \(workers) workers needs as many processors, and there are \(cs_available_cores())")
+        }
+        if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
+        for fault in faults {
+            if fault.worker >= workers {
+                throw UserError(.usage, "--fault '\(fault)': there is no worker \(fault.worker), the \(workers) workers are 0 to \(workers - 1)")
+            }
+            if fault.step >= config.steps {
+                throw UserError(.usage, "--fault '\(fault)': the run has steps 0 to \(config.steps - 1)")
+            }
+        }
+    }
+}
+
+/// A run that is ready for its launcher: memory made and filled, ledger open, lock held.
+package struct PreparedRun {
+    package let folder: RunFolder
+    package let config: RunConfig
+    package let description: RunDescription
+    package let shared: SharedState
+    package let parameters: ParameterLayout
+    package let ledger: LedgerStore
+    package let start: SessionStart
+    /// Sentences the user should see: rejected checkpoints, what was adopted.
+    package var remarks: [String] = []
+
+    /// Removes what lies in shared memory. Called when the launcher is done, however it ended.
+    package func removeSegment() { SharedState.unlink(description.segmentName) }
+}
+
+extension PreparedRun {
+    /// A new run: text to token shards, first weights, ledger. Nothing is left behind if it fails.
+    package static func new(_ config: RunConfig, _ options: SessionOptions, folder: RunFolder) throws -> PreparedRun {
+        try config.validate()
+        try options.validate(for: config)
+        try Machine.check()
+        let existed = FileManager.default.fileExists(atPath: folder.path)
+        try folder.create()
+        do {
+            return try fill(config, options, folder)
+        } catch {
+            if !existed { try? FileManager.default.removeItem(atPath: folder.path) } else { folder.empty() }
+            throw error
+        }
+    }
+
+    private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder) throws -> PreparedRun {
+        try folder.lock()
+        var config = given
+        let corpus = try Ingest(config).run(into: folder.dataPath)
+        config.model.vocabulary = corpus.tokenizer.vocabulary
+        let b = config.sequencesPerMicrobatch
+        var units = corpus.validation.tokens == 0 ? 0
+            : EvaluationWindows(tokenCount: corpus.validation.tokens, context: config.model.context).units(sequences: b)
+        if config.evaluation.tokens > 0 {
+            units = min(units, (config.evaluation.tokens + b * config.model.context - 1) / (b * config.model.context))
+        }
+        let description = RunDescription(
+            identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, slots: options.workers, faults: options.faults.map(\.description),
+            evaluationUnits: units, pinned: options.pinned, blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
+            bytesPerToken: corpus.validation.bytesPerToken)
+        let parameters = ParameterLayout(config.model)
+        let shared = try segment(config, description, parameters, create: true)
+        do {
+            parameters.initialise(into: shared.state(generation: 0, part: 0), seed: config.seed)
+            let hash = fingerprintState(shared, generation: 0, step: 0)
+            try folder.write(config, description)
+            let ledger = try LedgerStore(writing: folder.ledgerPath)
+            try record(facts: config, description, parameters, hash, in: ledger)
+            let start = SessionStart(stateHash: hash)
+            try begin(start, options, in: ledger)
+            return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger, start: start)
+        } catch {
+            SharedState.unlink(description.segmentName)
+            throw error
+        }
+    }
+
+    private static func newIdentity() -> String {
+        String(format: "%016lx", UInt64.random(in: UInt64.min...UInt64.max))
+    }
+
+    /// The run's shared memory, with errors that say what to do.
+    static func segment(_ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, create: Bool) throws -> SharedState {
+        let layout = SharedLayout(run: config, description, parameters), word = description.identityWord(config)
+        do {
+            return create
+                ? try SharedState(creating: description.segmentName, layout: layout, identity: word)
+                : try SharedState(opening: description.segmentName, layout: layout, identity: word)
+        } catch .outOfMemory(let needed, let free) {
+            func megabytes(_ bytes: Int) -> String { decimal(Double(bytes) / 1e6, 1) + " MB" }
+            throw UserError(.system, "the run needs \(megabytes(needed)) of shared memory and \(megabytes(free)) are free in /dev/shm: \(config.batch.microbatches + 1) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or enlarge /dev/shm")
+        } catch {
+            throw UserError(.system, "shared memory \(description.segmentName): \(error)")
+        }
+    }
+
+    /// Fingerprints a generation that was just filled, and names its state.
+    static func fingerprintState(_ shared: SharedState, generation: Int, step: Int) -> String {
+        for chunk in 0..<SharedLayout.chunkCount {
+            shared.setFingerprint(chunk, generation: generation, fingerprint(shared.pointers(generation: generation), range: shared.layout.chunk(chunk)))
+        }
+        return Launcher.stateHash(step: step, fingerprints: shared.fingerprints(generation: generation))
+    }
+
+    static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
+        try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
+            startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
+        try ledger.setFact(RunFact.outcome, "running")
+        for (index, fault) in options.faults.enumerated() {
+            try ledger.put(FaultRow(fault: index, text: fault.description, firedNanoseconds: nil))
+        }
+    }
+
+    private static func record(
+        facts config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ hash: String, in ledger: LedgerStore
+    ) throws {
+        let facts: [(String, String)] = [
+            (RunFact.runIdentity, description.identity), (RunFact.headwayVersion, RunDescription.version),
+            (RunFact.swiftVersion, Machine.swiftVersion), (RunFact.blasCore, description.blasCore),
+            (RunFact.blasConfig, BLASLibrary.configuration), (RunFact.configuration, config.yaml),
+            (RunFact.configurationDigest, config.digest), (RunFact.steps, String(config.steps)),
+            (RunFact.microbatches, String(config.batch.microbatches)), (RunFact.tokensPerStep, String(config.tokensPerStep)),
+            (RunFact.parameters, String(parameters.parameterCount)),
+            (RunFact.flopsPerToken, String(Transformer.flopsPerToken(config.model))),
+            (RunFact.costPerWorkerHour, String(config.cost.workerHour)), (RunFact.currency, config.cost.currency),
+            (RunFact.bytesPerToken, String(description.bytesPerToken)), (RunFact.initialHash, hash),
+            (RunFact.cores, String(cs_available_cores())),
+        ] + (description.lossFloor.map { [(RunFact.lossFloor, String($0))] } ?? [])
+        for (name, value) in facts { try ledger.setFact(name, value) }
+    }
+}
+
+extension Ingest {
+    init(_ config: RunConfig) {
+        self.init(
+            config.data.corpus == .text ? .files(config.data.files) : .tales(bytes: config.data.talesBytes, seed: config.data.talesSeed),
+            tokenizer: config.data.tokenizer == .byte ? .byte : .char, validationFraction: config.data.validation,
+            context: config.model.context)
+    }
+}
+
+/// What the run needs of the machine.
+package enum Machine {
+    package static func check() throws {
+        guard cs_processor_supported() else {
+            throw UserError(.system, "this headway was built for processors with AVX2 and FMA, which this one lacks; build it with HEADWAY_MARCH=none")
+        }
+    }
+
+    package static var swiftVersion: String {
+        #if swift(>=6.3)
+        "6.3"
+        #elseif swift(>=6.2)
+        "6.2"
+        #else
+        "6.1"
+        #endif
+    }
+
+    package static var cores: Int { Int(cs_available_cores()) }
+}

@@ -1,0 +1,227 @@
+import Collectives
+import Corpus
+import CSystem
+import Glibc
+import Kernels
+import Ledger
+import Model
+import RunSpec
+
+/// The launcher is gone: nobody can commit any more. What this worker has published stays in shared memory.
+struct LauncherGone: Error {}
+
+/// A worker's part in every step, in the order it happens. Synchronous, on one thread; between two steps nothing is
+/// kept here but buffers, so a worker may appear or vanish anywhere.
+final class TrainStep {
+    private let shared: SharedState
+    private let config: RunConfig
+    private let slot: Int, replica: Int
+    private let transformer: Transformer
+    private let data: WorkerData
+    private let recorder: FlightRing
+    private let faults: FaultInjector
+    private let segments: ChunkSegments
+    private let launcherLives: () -> Bool
+    private let ringDoorbell: () -> Void
+    private var allocations = 0
+
+    init(
+        shared: SharedState, config: RunConfig, slot: Int, replica: Int, transformer: Transformer, layout: ParameterLayout,
+        data: WorkerData, recorder: FlightRing, faults: FaultInjector, launcherLives: @escaping () -> Bool,
+        ringDoorbell: @escaping () -> Void
+    ) {
+        (self.shared, self.config, self.slot, self.replica) = (shared, config, slot, replica)
+        (self.transformer, self.data, self.recorder, self.faults) = (transformer, data, recorder, faults)
+        segments = ChunkSegments(shared: shared.layout, parameters: layout)
+        (self.launcherLives, self.ringDoorbell) = (launcherLives, ringDoorbell)
+    }
+
+    /// Computes steps until the launcher says stop.
+    func run() throws {
+        var stepsHere = 0
+        while !shared.stopRequested {
+            let step = shared.committedStep
+            let allocationsBefore = cs_allocation_count()
+            if step == config.steps {
+                try finalEvaluation(step)
+                break
+            }
+            try compute(step)
+            try reduce(step)
+            try update(step)
+            // The first step touches every buffer for the first time; from the second on nothing may allocate.
+            if stepsHere > 0 { allocations += Int(cs_allocation_count() - allocationsBefore) }
+            shared.setStepAllocations(slot, allocations)
+            stepsHere += 1
+            enter(.awaitCommit, step)
+            try wait { shared.committedStep > step || shared.stopRequested }
+            faults.strike(.commit, step: step)
+        }
+    }
+
+    /// Own validation units of the weights before the step, if due, and own leaves, until everybody's are there.
+    /// Survivors of a loss find the lost units to be theirs and go on computing.
+    private func compute(_ step: Int) throws {
+        let evaluates = config.evaluates(after: step) && shared.layout.evaluationUnits > 0
+        while true {
+            if evaluates, let unit = shared.evaluations.nextOwned(by: slot, step: step) {
+                evaluate(unit, step)
+            } else if let leaf = shared.leaves.nextOwned(by: slot, step: step) {
+                compute(leaf: leaf, step)
+            } else if allComputed(step, evaluates) {
+                return
+            } else {
+                shared.ring()
+                enter(.awaitLeaves, step)
+                try wait { allComputed(step, evaluates) || hasWork(step, evaluates) }
+            }
+        }
+    }
+
+    private func allComputed(_ step: Int, _ evaluates: Bool) -> Bool {
+        shared.leaves.allDone(step: step) && (!evaluates || shared.evaluations.allDone(step: step))
+    }
+
+    private func hasWork(_ step: Int, _ evaluates: Bool) -> Bool {
+        shared.leaves.nextOwned(by: slot, step: step) != nil
+            || (evaluates && shared.evaluations.nextOwned(by: slot, step: step) != nil)
+    }
+
+    private func compute(leaf: Int, _ step: Int) {
+        enter(.input, step, leaf)
+        data.fill(step: step, leaf: leaf)
+        enter(.forward, step, leaf)
+        faults.strike(.forward, step: step)
+        let parameters = UnsafePointer(shared.state(generation: shared.currentGeneration, part: 0))
+        let dropout = config.model.dropout > 0
+            ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
+        transformer.forward(parameters: parameters, inputs: data.inputs, dropout: dropout)
+        enter(.backward, step, leaf)
+        faults.strike(.backward, step: step)
+        let loss = transformer.backward(parameters: parameters, targets: data.targets, gradient: shared.gradient(leaf))
+        faults.strike(.leafDone, step: step)
+        shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: replica)
+        shared.leaves.markDone(leaf, step: step)
+        enter(.glue, step)
+        faults.strike(.publish, step: step)
+    }
+
+    /// Adds up the gradient tree over the owned chunks.
+    private func reduce(_ step: Int) throws {
+        let scale = Float(1 / Double(config.tokensPerStep))
+        try eachOwned(shared.reductions, step, working: .reduce, waiting: .awaitReduction, point: .reduce) { chunk in
+            let squares = reduceTree(
+                shared.gradient(0), stride: shared.layout.gradientStride, leaves: shared.layout.leaves,
+                range: shared.layout.chunk(chunk), scale: scale, into: shared.reducedGradient)
+            shared.setSumOfSquares(chunk, squares)
+        }
+    }
+
+    /// Clips, updates the owned chunks into the next generation and votes for them with their fingerprints.
+    private func update(_ step: Int) throws {
+        let old = shared.pointers(generation: shared.currentGeneration), generation = shared.nextGeneration
+        let new = shared.pointers(generation: generation)
+        let optimizer = config.optimizer
+        let constants = AdamWStep(
+            step: step, learningRate: config.schedule.rate(step: step, of: config.steps), beta1: optimizer.beta1,
+            beta2: optimizer.beta2, epsilon: optimizer.epsilon, weightDecay: optimizer.weightDecay,
+            gradientNorm: shared.gradientNorm, clip: optimizer.clip)
+        try eachOwned(shared.updates, step, working: .update, waiting: .awaitCommit, point: .update) { chunk in
+            for index in segments.of(chunk) {
+                let segment = segments.all[index]
+                adamW(constants, range: segment.range, decays: segment.decays, gradient: shared.reducedGradient, from: old, into: new)
+            }
+            shared.setFingerprint(chunk, generation: generation, fingerprint(new, range: shared.layout.chunk(chunk)))
+        }
+        faults.strike(.vote, step: step)
+    }
+
+    /// Does the chunks this worker owns, then waits for the others', taking over what a lost worker leaves behind.
+    private func eachOwned(
+        _ table: UnitTable, _ step: Int, working: Phase, waiting: Phase, point: FaultPoint, _ work: (Int) -> Void
+    ) throws {
+        while true {
+            if let first = table.nextOwned(by: slot, step: step) {
+                enter(working, step)
+                var next: Int? = first
+                while let chunk = next {
+                    work(chunk)
+                    table.markDone(chunk, step: step)
+                    faults.strike(point, step: step)
+                    next = table.nextOwned(by: slot, step: step, from: chunk + 1)
+                }
+                // The ring is a full barrier: of two workers that finish together, at least one sees both done.
+                shared.ring()
+                if waiting == .awaitCommit, table.allDone(step: step) { ringDoorbell() }
+            } else if table.allDone(step: step) {
+                return
+            } else {
+                enter(waiting, step)
+                try wait { table.allDone(step: step) || table.nextOwned(by: slot, step: step) != nil }
+            }
+        }
+    }
+
+    private func evaluate(_ unit: Int, _ step: Int) {
+        enter(.evaluate, step, unit)
+        let loss = data.evaluate(unit, transformer, parameters: shared.state(generation: shared.currentGeneration, part: 0))
+        shared.setEvaluationResult(unit, loss)
+        shared.evaluations.markDone(unit, step: step)
+        if shared.evaluations.allDone(step: step) {
+            shared.ring()
+            ringDoorbell()
+        }
+    }
+
+    /// After the last step: the validation pass that closes the run.
+    private func finalEvaluation(_ step: Int) throws {
+        while !shared.stopRequested {
+            if shared.layout.evaluationUnits > 0, let unit = shared.evaluations.nextOwned(by: slot, step: step) {
+                evaluate(unit, step)
+            } else {
+                enter(.awaitEvaluation, step)
+                try wait { shared.stopRequested || shared.evaluations.nextOwned(by: slot, step: step) != nil }
+            }
+        }
+    }
+
+    private func enter(_ phase: Phase, _ step: Int, _ unit: Int = 0) {
+        recorder.record(phase, step: step, view: shared.view, unit: unit)
+    }
+
+    private func wait(until condition: () -> Bool) throws {
+        guard shared.wait(alive: launcherLives, until: condition) else { throw LauncherGone() }
+    }
+}
+
+/// The stretches of each chunk that belong to one parameter, so that weight decay knows matrices from vectors.
+struct ChunkSegments {
+    let all: [(range: Range<Int>, decays: Bool)]
+    private let first: [Int]
+
+    init(shared: SharedLayout, parameters: ParameterLayout) {
+        var all: [(range: Range<Int>, decays: Bool)] = [], first = [0]
+        for chunk in 0..<SharedLayout.chunkCount {
+            let range = shared.chunk(chunk)
+            var position = range.lowerBound
+            for slot in parameters.slots where slot.offset + slot.count > range.lowerBound && slot.offset < range.upperBound {
+                let inside = max(slot.offset, range.lowerBound)..<min(slot.offset + slot.count, range.upperBound)
+                if position < inside.lowerBound { all.append((position..<inside.lowerBound, false)) }
+                all.append((inside, slot.decays))
+                position = inside.upperBound
+            }
+            if position < range.upperBound { all.append((position..<range.upperBound, false)) }
+            first.append(all.count)
+        }
+        (self.all, self.first) = (all, first)
+    }
+
+    func of(_ chunk: Int) -> Range<Int> { first[chunk]..<first[chunk + 1] }
+}
+
+extension SharedState {
+    func pointers(generation: Int) -> StatePointers {
+        StatePointers(parameters: state(generation: generation, part: 0), firstMoment: state(generation: generation, part: 1),
+            secondMoment: state(generation: generation, part: 2))
+    }
+}

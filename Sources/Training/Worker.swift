@@ -1,0 +1,75 @@
+import Collectives
+import CSystem
+import Glibc
+import Kernels
+import Ledger
+import Model
+import RunSpec
+
+/// A worker process, from its first instruction to its last.
+package struct Worker {
+    package var folder: RunFolder
+    package var slot: Int
+    package var replica: Int
+    /// Event counter that wakes the launcher.
+    package var doorbell: Int32
+    package var launcher: pid_t
+    /// Measures the SGEMM peak before reporting ready; the first worker of a slot does.
+    package var measuresPeak: Bool
+
+    package init(folder: RunFolder, slot: Int, replica: Int, doorbell: Int32, launcher: pid_t, measuresPeak: Bool) {
+        (self.folder, self.slot, self.replica) = (folder, slot, replica)
+        (self.doorbell, self.launcher, self.measuresPeak) = (doorbell, launcher, measuresPeak)
+    }
+
+    package func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        let recorder = try FlightRing(creating: folder.flightPath(replica: replica), replica: replica)
+        recorder.record(.initialise, step: 0, view: 0)
+        let (config, description) = try folder.read()
+        if description.pinned { _ = cs_pin_to_core(Int32(slot)) }
+        cs_flush_denormals()
+        guard BLASLibrary.coreName == description.blasCore else {
+            throw UserError(.system, "worker \(slot) has BLAS core \(BLASLibrary.coreName), but the run began with \(description.blasCore); other kernels give other bits")
+        }
+        let parameters = ParameterLayout(config.model)
+        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch)
+        let data = try WorkerData(folder: folder, config: config)
+
+        recorder.record(.load, step: 0, view: 0)
+        let layout = SharedLayout(run: config, description, parameters)
+        let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
+        shared.populate()
+        let faults = FaultInjector(try description.faults.map { try Fault($0) }, slot: slot, shared: shared, recorder: recorder)
+        faults.strike(.join, step: shared.committedStep)
+        if measuresPeak {
+            recorder.record(.initialise, step: 0, view: 0)
+            shared.setPeakFlops(slot, BLASLibrary.peakFlops(repeats: 4))
+        }
+
+        let launcher = launcher, doorbell = doorbell, slot = slot, replica = replica
+        let launcherLives = { getppid() == launcher }
+        let ringDoorbell = { var one: UInt64 = 1; _ = write(doorbell, &one, 8) }
+        recorder.record(.rendezvous, step: shared.committedStep, view: shared.view)
+        shared.setSlot(slot, replica: replica, state: .ready)
+        ringDoorbell()
+        guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || shared.stopRequested }) else { return }
+        let step = TrainStep(
+            shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
+            data: data, recorder: recorder, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
+        do {
+            try step.run()
+        } catch is LauncherGone {
+            // What is published stays in shared memory; `headway resume` decides what becomes of it.
+        }
+        recorder.record(.leave, step: shared.committedStep, view: shared.view)
+        shared.setSlot(slot, replica: replica, state: .left)
+    }
+}
+
+extension SharedLayout {
+    init(run config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout) {
+        self.init(parameterFloats: parameters.count, leaves: config.batch.microbatches,
+            evaluationUnits: description.evaluationUnits)
+    }
+}

@@ -1,0 +1,190 @@
+import ArgumentParser
+import Checkpointing
+import Corpus
+import Foundation
+import Ledger
+import Reports
+import RunSpec
+import Training
+
+struct Report: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what became of every worker-second of a run.",
+        discussion: "EXAMPLE\n  headway report runs/demo-1\nWorks on a run that is still going, too.")
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+
+    func run() throws {
+        print(TextReport.summary(try LedgerStore.read(RunFolder(folder).ledgerPath)))
+    }
+}
+
+struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Check that the ledger closes, the lineage is whole and every figure follows from the raw record.",
+        discussion: """
+            EXAMPLES
+              headway verify runs/demo-1
+              headway verify runs/with-faults --against runs/without      equal states, step by step
+            Exit status 1 when a check fails; each failed check is named.
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+
+    @Option(help: ArgumentHelp("Another run that must have the same state after each step.", valueName: "run"))
+    var against: String?
+
+    func run() throws {
+        let account = RunAccount(try LedgerStore.read(RunFolder(folder).ledgerPath))
+        let verification: Verification
+        if let against {
+            let other = RunAccount(try LedgerStore.read(RunFolder(against).ledgerPath))
+            verification = Verification(account, against: other, named: against)
+        } else {
+            verification = Verification(account)
+        }
+        print(TextReport.checks(verification))
+        let failed = verification.checks.filter { $0.verdict == .failed }
+        if !failed.isEmpty {
+            throw UserError(.runFailed, "\(failed.count) of \(verification.checks.count) checks failed: \(failed.map(\.name).joined(separator: ", "))")
+        }
+    }
+}
+
+struct Sample: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(
+        abstract: "Generate text with a run's newest checkpoint.",
+        discussion: "EXAMPLE\n  headway sample runs/demo-1 --prompt 'Once upon a time' --tokens 300 --temperature 0.7 --seed 3")
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+    @Option(help: "Text to go on from.") var prompt = "\n"
+    @Option(help: "Tokens to generate.") var tokens = 400
+    @Option(help: "Divides the logits; 0 always takes the likeliest.") var temperature = 0.8
+    @Option(help: "Draw among the K likeliest tokens only; 0 for all.") var topK = 0
+    @Option(help: "Of the draws: the same seed gives the same text.") var seed: UInt64 = 1
+
+    func validate() throws {
+        if tokens < 1 || tokens > 1_000_000 { throw ValidationError("--tokens must be from 1 to 1000000.") }
+        if !(0...100).contains(temperature) { throw ValidationError("--temperature must be from 0 to 100.") }
+        if topK < 0 { throw ValidationError("--top-k must not be negative.") }
+    }
+
+    func run() throws {
+        try Sampler(RunFolder(folder)).write(prompt: prompt, count: tokens, temperature: temperature, topK: topK, seed: seed)
+    }
+}
+
+extension Sampler {
+    /// Prints the prompt and its continuation as it comes.
+    func write(prompt: String, count: Int, temperature: Double, topK: Int, seed: UInt64) throws {
+        for remark in remarks { printToStandardError(remark) }
+        FileHandle.standardOutput.write(Data(prompt.utf8))
+        try continuation(of: prompt, count: count, temperature: temperature, topK: topK, seed: seed) {
+            FileHandle.standardOutput.write(Data($0))
+        }
+        print("")
+    }
+}
+
+struct CheckpointCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "checkpoint", abstract: "Ask a run that is going for a durable checkpoint now.",
+        discussion: "EXAMPLE\n  headway checkpoint runs/demo-1\nReturns when it is durable. Training does not stop for it.")
+
+    /// Writing a state can take as long as the disk takes; a launcher that lives answers within this.
+    private static let waitSeconds = 600
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+
+    func run() throws {
+        let run = RunFolder(folder)
+        _ = try run.read()
+        guard let launcher = run.launcher() else {
+            throw UserError(.usage, "\(folder) is not running; its newest checkpoint is in \(run.checkpointsPath)")
+        }
+        let store = CheckpointStore(folder: run.checkpointsPath)
+        let before = try store.steps().first ?? -1
+        guard kill(launcher, SIGUSR1) == 0 else { throw UserError(.system, "process \(launcher) cannot be signalled: \(String(cString: strerror(errno)))") }
+        for _ in 0..<Self.waitSeconds * 20 {
+            if let newest = try store.steps().first, newest > before {
+                print("checkpoint step-\(newest) is durable")
+                return
+            }
+            if run.launcher() != launcher { throw UserError(.runFailed, "the run ended before a new checkpoint was written") }
+            usleep(50_000)
+        }
+        throw UserError(.runFailed, "no new checkpoint after \(Self.waitSeconds) s; see \(run.file("logs"))")
+    }
+}
+
+struct PresetsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "presets", abstract: "List presets and settings.",
+        discussion: "EXAMPLES\n  headway presets\n  headway presets --keys\n  headway presets --show char-10m > my.yaml")
+
+    @Flag(help: "List every setting with its default.") var keys = false
+    @Option(help: ArgumentHelp("Print a preset as YAML.", valueName: "preset")) var show: String?
+
+    func run() throws {
+        if let show {
+            print(try Preset.named(show).config.yaml, terminator: "")
+        } else if keys {
+            let config = RunConfig()
+            for key in ConfigKey.all {
+                print("\(key.name.padding(toLength: 26, withPad: " ", startingAt: 0)) \(key.read(config).padding(toLength: 9, withPad: " ", startingAt: 0)) \(key.help)")
+            }
+        } else {
+            for preset in Preset.all { print("\(preset.name.padding(toLength: 14, withPad: " ", startingAt: 0)) \(preset.help)") }
+        }
+    }
+}
+
+struct DataCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "data", abstract: "Make a corpus.", subcommands: [TalesCommand.self])
+}
+
+struct TalesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tales", abstract: "Write the generated corpus of small stories to standard output.",
+        discussion: "EXAMPLE\n  headway data tales --bytes 1000000 --seed 7 > tales.txt\nThe exact information of the text, the least loss a model can reach on it, goes to standard error.")
+
+    @Option(help: "At least this many bytes; the last story is whole.") var bytes = 1_000_000
+    @Option(help: "The same seed gives the same stories.") var seed: UInt64 = 1
+
+    func validate() throws {
+        if bytes < 1 || bytes > 2_000_000_000 { throw ValidationError("--bytes must be from 1 to 2000000000.") }
+    }
+
+    func run() throws {
+        let tales = Tales(seed: seed).generate(bytes: bytes)
+        FileHandle.standardOutput.write(Data(tales.text))
+        let nats = String(format: "%.4f", tales.informationPerByte), bits = String(format: "%.4f", tales.bits / Double(tales.text.count))
+        printToStandardError("\(tales.text.count) bytes, \(nats) nats per byte (\(bits) bits)")
+    }
+}
+
+struct WorkerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "worker", abstract: "A worker process; started by the launcher.", shouldDisplay: false)
+    @Argument var folder: String
+    @Option var slot: Int
+    @Option var replica: Int
+    @Option var doorbell: Int32
+    @Option var launcher: Int32
+    @Flag var measurePeak = false
+
+    func run() throws {
+        try Worker(folder: RunFolder(folder), slot: slot, replica: replica, doorbell: doorbell, launcher: launcher, measuresPeak: measurePeak).run()
+    }
+}
+
+struct CheckpointWriterCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "checkpoint-writer", abstract: "Writes a pinned generation; started by the launcher.", shouldDisplay: false)
+    @Argument var folder: String
+    @Option var step: Int
+    @Option var generation: Int
+    @Option var stateHash: String
+
+    func run() throws {
+        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash)
+    }
+}

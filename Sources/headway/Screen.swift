@@ -1,0 +1,60 @@
+import Foundation
+import Reports
+import RunSpec
+import Training
+
+/// Where progress goes: one live line on a terminal, else a plain line every few seconds.
+final class Screen {
+    private static let liveNanoseconds: UInt64 = 100_000_000, plainNanoseconds: UInt64 = 5_000_000_000, plainWidth = 160
+    private let live = isatty(STDOUT_FILENO) == 1
+    private var shown: UInt64 = 0
+    private var lineIsOpen = false
+    private var last: RunProgress?
+
+    func show(_ notice: Notice) {
+        switch notice {
+        case .message(let text):
+            clear()
+            out(text)
+        case .progress(let progress):
+            let now = MonotonicClock.nanoseconds()
+            guard now - shown >= (live ? Self.liveNanoseconds : Self.plainNanoseconds), progress.step != last?.step || live else { return }
+            (shown, last) = (now, progress)
+            let line = StatusLine(progress).text(width: live ? terminalWidth() : Self.plainWidth, colour: live)
+            if live {
+                out("\r\u{1B}[K" + line, terminator: "")
+                lineIsOpen = true
+            } else {
+                out(line)
+            }
+        }
+    }
+
+    func finish() { clear() }
+
+    private func clear() {
+        if lineIsOpen { out("\r\u{1B}[K", terminator: "") }
+        lineIsOpen = false
+    }
+
+    private func out(_ text: String, terminator: String = "\n") {
+        FileHandle.standardOutput.write(Data((text + terminator).utf8))
+    }
+
+    private func terminalWidth() -> Int {
+        var size = winsize()
+        return ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 100
+    }
+}
+
+extension StatusLine {
+    init(_ progress: RunProgress) {
+        self.init(
+            step: progress.step, steps: progress.steps, loss: progress.loss, tokensPerSecond: progress.tokensPerSecond,
+            goodput: progress.computeShare, workersAlive: progress.alive, workers: progress.slots, secondsLeft: progress.secondsLeft,
+            lastIncident: progress.lastIncident)
+    }
+}
+
+/// A line for the person at the terminal that is not the command's result.
+func printToStandardError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

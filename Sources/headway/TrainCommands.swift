@@ -1,0 +1,163 @@
+import ArgumentParser
+import Foundation
+import Ledger
+import Reports
+import RunSpec
+import Training
+
+/// Options that a session takes, new or resumed.
+struct SessionFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward'. May be given several times.", valueName: "fault"))
+    var fault: [String] = []
+
+    @Flag(help: "Bind each worker to a processor of its own.")
+    var pin = false
+
+    func faults() throws -> [Fault] { try fault.map { try Fault($0) } }
+}
+
+struct Train: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(
+        abstract: "Train a new run.",
+        discussion: """
+            A run is a preset, a YAML file over it, and settings over that. `headway presets` lists presets and settings.
+
+            EXAMPLES
+              headway train                                            the demo model on the generated corpus
+              headway train --preset nanogpt-cpu --text input.txt      nanoGPT's CPU configuration on a file
+              cat *.txt | headway train --text - --workers 2           any text, from standard input
+              headway train --config my.yaml --set steps=5000 --set schedule.kind=wsd
+              headway train --workers 4 --fault 'crash worker=1 step=50 point=backward' --fault 'crash worker=2 step=90'
+            """)
+
+    @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
+    var preset: String?
+
+    @Option(help: ArgumentHelp("A YAML file of settings; may name a preset itself.", valueName: "file"))
+    var config: String?
+
+    @Option(name: .long, help: ArgumentHelp("Set one setting; wins over preset and file. May be given several times.", valueName: "key=value"))
+    var set: [String] = []
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Text files to train on, joined; - is standard input.", valueName: "file"))
+    var text: [String] = []
+
+    @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
+    var workers: Int?
+
+    @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/<preset>-N).", valueName: "folder"))
+    var out: String?
+
+    @OptionGroup var session: SessionFlags
+
+    func run() throws {
+        let (config, name) = try resolve()
+        let workers = workers ?? min(Machine.cores, config.batch.microbatches)
+        let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
+        let prepared = try PreparedRun.new(config, SessionOptions(workers: workers, faults: session.faults(), pinned: session.pin), folder: folder)
+        try TerminalSession(prepared).run()
+    }
+
+    private func resolve() throws -> (RunConfig, String) {
+        var yaml: String?, name = preset ?? "demo"
+        if let file = config {
+            guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+                throw UserError(.missing, "--config \(file): there is no such file, or it is not text")
+            }
+            yaml = text
+            if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
+        }
+        var config = try Preset.named(name).config
+        if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
+        for assignment in set { try config.set(assignment: assignment) }
+        if !text.isEmpty {
+            config.data.corpus = .text
+            config.data.files = text
+        }
+        return (config, name)
+    }
+}
+
+struct Demo: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(
+        abstract: "Four workers train on generated stories, three of them are killed, nothing is lost.",
+        discussion: "About a minute on two processors. Ends with the goodput summary and a sample of what was learned.")
+
+    @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/demo-N).", valueName: "folder"))
+    var out: String?
+
+    func run() throws {
+        let config = try Preset.named("demo").config
+        let faults = [
+            "crash worker=1 step=\(config.steps / 4) point=backward", "crash worker=3 step=\(config.steps / 2) point=reduce",
+            "crash worker=0 step=\(config.steps * 3 / 4) point=leafDone",
+        ]
+        let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: "demo")
+        let prepared = try PreparedRun.new(config, SessionOptions(workers: 4, faults: faults.map { try Fault($0) }), folder: folder)
+        try TerminalSession(prepared).run()
+        print("\nA sample (temperature 0.8):\n")
+        try Sampler(folder).write(prompt: "Once upon a time", count: 500, temperature: 0.8, topK: 0, seed: 1)
+        print("\nNext: headway report \(folder.path) · headway verify \(folder.path) · headway sample \(folder.path) --prompt 'The fox'")
+    }
+}
+
+struct Resume: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(
+        abstract: "Go on with a run that was interrupted or whose launcher died.",
+        discussion: """
+            Takes the state from shared memory if it is still there and its hashes hold, else the newest whole checkpoint.
+
+            EXAMPLES
+              headway resume runs/demo-1
+              headway resume runs/demo-1 --workers 3         with another number of workers; the result is the same
+            """)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+
+    @Option(help: "Worker processes (default: as before).")
+    var workers: Int?
+
+    @OptionGroup var session: SessionFlags
+
+    func run() throws {
+        let prepared = try PreparedRun.resume(RunFolder(folder), workers: workers, faults: session.faults(), pinned: session.pin)
+        try TerminalSession(prepared).run()
+    }
+}
+
+/// One session on the terminal: what is to be run, how it goes, what came of it.
+struct TerminalSession {
+    private let prepared: PreparedRun
+
+    init(_ prepared: PreparedRun) { self.prepared = prepared }
+
+    func run() throws {
+        printHeading()
+        let screen = Screen()
+        let outcome: Outcome
+        do {
+            defer { prepared.removeSegment() }
+            let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+            let launcher = try Launcher(
+                folder: prepared.folder, config: prepared.config, description: prepared.description, shared: prepared.shared, parameters: prepared.parameters,
+                ledger: prepared.ledger, start: prepared.start, executable: executablePath(), environment: environment, notify: screen.show)
+            outcome = try launcher.run()
+        }
+        screen.finish()
+        print("")
+        print(TextReport.summary(try LedgerStore.read(prepared.folder.ledgerPath)))
+        if outcome == .interrupted {
+            throw UserError(.interrupted, "interrupted; `headway resume \(prepared.folder.path)` goes on")
+        }
+    }
+
+    private func printHeading() {
+        let d = prepared.description
+        print("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.slots) worker\(d.slots == 1 ? "" : "s") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
+        print("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
+        print(prepared.config.compactLines.joined(separator: "\n"))
+        for fault in d.faults { print("fault       \(fault)") }
+        for remark in prepared.remarks { print(remark) }
+        print("")
+    }
+}
