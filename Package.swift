@@ -53,7 +53,7 @@ let package = Package(
         // Level 4
         .executableTarget(
             name: "headway",
-            dependencies: ["Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Training", "Reports", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
     ]
 )

@@ -46,7 +46,7 @@ package struct Ingest: Sendable {
     private func checkNumbers() throws(UserError) {
         guard validationFraction >= 0 && validationFraction < 1 else {
             throw UserError(
-                .usage, "the validation fraction is \(validationFraction); it must be at least 0 and below 1, as in 0.1")
+                .usage, "the validation fraction is \(validationFraction); it must be at least 0 and below 1, say 0.1")
         }
         guard context > 0 else { throw UserError(.usage, "the context is \(context) tokens; it must be at least 1") }
         if case .tales(let bytes, _) = source, bytes < 1 {

@@ -32,7 +32,7 @@ extension TaleLexicon {
             sad worried lonely upset gloomy unhappy miserable blue downcast troubled discouraged glum
             weary sorrowful heavy-hearted dejected forlorn crestfallen
             """),
-        TaleWords("answered", "answered replied said responded returned"),
+        TaleWords("answered", "answered replied said responded explained"),
         TaleWords(
             "cheered",
             """

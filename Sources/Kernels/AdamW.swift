@@ -18,9 +18,9 @@ package func reduceTree(
     precondition(leaves > 0 && leaves & (leaves - 1) == 0 && leaves <= 65_536, "\(leaves) leaves")
     precondition(range.lowerBound % 16 == 0 && range.upperBound % 16 == 0 && stride % 16 == 0, "slice \(range), stride \(stride)")
     // The lowest levels, up to eight leaves, stay in registers; above, one place per level for a left sibling that
-    // waits for its right one.
+    // waits for its right one: 14 of them, 896 bytes, stay on the stack, where Swift puts at most 1,024.
     let group = min(leaves, 8), groups = leaves / group
-    return withUnsafeTemporaryAllocation(of: SIMD16<Float>.self, capacity: 17) { pending in
+    return withUnsafeTemporaryAllocation(of: SIMD16<Float>.self, capacity: 14) { pending in
         let pending = pending.baseAddress!
         var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
         var k = range.lowerBound
@@ -133,13 +133,17 @@ package func fingerprint(_ state: StatePointers, range: Range<Int>) -> UInt64 {
         k &+= 16
     }
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for lanes in [a, b, c] {
-        for lane in 0..<16 {
-            hash = (hash ^ UInt64(lanes[lane])) &* 0x9E37_79B9_7F4A_7C15
-            hash ^= hash >> 29
-        }
-    }
+    fold(a, into: &hash)
+    fold(b, into: &hash)
+    fold(c, into: &hash)
     return hash
+}
+
+private func fold(_ lanes: SIMD16<UInt32>, into hash: inout UInt64) {
+    for lane in 0..<16 {
+        hash = (hash ^ UInt64(lanes[lane])) &* 0x9E37_79B9_7F4A_7C15
+        hash ^= hash >> 29
+    }
 }
 
 @inline(__always)

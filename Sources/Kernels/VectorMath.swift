@@ -30,7 +30,8 @@ typealias Lanes = SIMDMask<SIMD16<Int32>>
 
 /// The lanes 0 ..< count; all of them from 16 on, none up to 0.
 @inline(__always) func lanes(first count: Int) -> Lanes {
-    SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) .< Int32(truncatingIfNeeded: count)
+    SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+        .< SIMD16(repeating: Int32(truncatingIfNeeded: count))
 }
 
 extension SIMD16<Float> {

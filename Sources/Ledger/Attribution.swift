@@ -86,7 +86,9 @@ struct TimelineBuilder {
             let isLast = next == .leave || span.ending == .exit
             add(life, span.start, span.end, .settled(isLast ? .finishedEarly : .evaluation))
         case .leave: add(life, span.start, span.end, .settled(.shutdown))
-        case .fault: return
+        case .fault:
+            // A fault in the last moments of a run opens no incident: the worker was leaving anyway.
+            if !life.diedInFault, span.ending == .exit { add(life, span.start, span.end, .settled(.shutdown)) }
         }
     }
 

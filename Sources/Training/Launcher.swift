@@ -78,19 +78,19 @@ package final class Launcher {
     private var nextDrain: UInt64 = 0
     private var leaveDeadline: UInt64?
 
-    package init(
-        folder: RunFolder, config: RunConfig, description: RunDescription, shared: SharedState, parameters: ParameterLayout,
-        ledger: LedgerStore, start: SessionStart, executable: String, environment: [String], notify: @escaping (Notice) -> Void
-    ) throws {
-        (self.folder, self.config, self.description, self.shared) = (folder, config, description, shared)
-        (self.parameters, self.ledger, self.session) = (parameters, ledger, start.session)
+    /// - Parameters:
+    ///   - executable: this program; workers are started from it.
+    ///   - environment: of the workers, as `NAME=value`; BLAS reads its number of threads there.
+    package init(_ run: PreparedRun, executable: String, environment: [String], notify: @escaping (Notice) -> Void) throws {
+        (folder, config, description, shared) = (run.folder, run.config, run.description, run.shared)
+        (parameters, ledger, session) = (run.parameters, run.ledger, run.start.session)
         (self.executable, self.environment, self.notify) = (executable, environment, notify)
-        (step, stateHash) = (start.step, start.stateHash)
-        (nextReplica, nextIncident) = (start.nextReplica, start.nextIncident)
+        (step, stateHash) = (run.start.step, run.start.stateHash)
+        (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
         faults = try description.faults.map { try Fault($0) }
         views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
-            evaluationUnits: description.evaluationUnits, lastView: start.lastView)
-        commits = CommitMachine(committed: start.step, lastStep: config.steps)
+            evaluationUnits: description.evaluationUnits, lastView: run.start.lastView)
+        commits = CommitMachine(committed: run.start.step, lastStep: config.steps)
     }
 
     /// Runs the session to its end: all steps, or the first boundary after an interrupt.

@@ -87,7 +87,10 @@ extension PreparedRun {
         remarks += found.rejected.map(\.description)
         guard let checkpoint = found.checkpoint else {
             guard record.facts[RunFact.initialHash] != nil else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
+            // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
+            state.firstMoment.update(repeating: 0, count: parameters.count)
+            state.secondMoment.update(repeating: 0, count: parameters.count)
             remarks.append("there is no checkpoint; starting again from step 0")
             return (0, fingerprintState(shared, generation: 0, step: 0))
         }

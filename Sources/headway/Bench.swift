@@ -1,2 +1,142 @@
 import ArgumentParser
-struct Bench: ParsableCommand { func run() throws {} }
+import CSystem
+import Foundation
+import Kernels
+import Ledger
+import Model
+import RunSpec
+import Training
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure this machine and this trainer.",
+        discussion: "The machine is never quiet: read ratios, not absolute figures.", subcommands: [BenchStep.self, BenchGEMM.self])
+}
+
+struct BenchGEMM: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(commandName: "gemm", abstract: "Measure the SGEMM peak of one thread.")
+
+    func run() throws {
+        say("BLAS core \(BLASLibrary.coreName): \(String(format: "%.1f", BLASLibrary.peakFlops(repeats: 30) * 1e-9)) GFLOP/s, best of 30 products of 512 and of 1024")
+    }
+}
+
+struct BenchStep: ParsableCommand, MultipliesMatrices {
+    static let configuration = CommandConfiguration(
+        commandName: "step", abstract: "Measure whole training steps against the SGEMM peak of the same minute.",
+        discussion: """
+            Real runs in a temporary folder: worker processes, shared memory, commit records. The text is random over 65
+            characters. Model FLOPs per token = 6 × matrix parameters (the output head once, embeddings looked up not at
+            all) + the causal half of attention, 6 × layers × width × (T + 1).
+
+            EXAMPLES
+              headway bench step --preset char-10m                    6 layers, width 384, T 256, 16 sequences
+              headway bench step --preset nanogpt-cpu --workers 1,2 --rounds 5
+            """)
+
+    @Option(help: "The model and batch.") var preset = "char-10m"
+    @Option(name: .long, help: ArgumentHelp("Set one setting.", valueName: "key=value")) var set: [String] = []
+    @Option(help: ArgumentHelp("Numbers of workers to compare, in turn.", valueName: "list")) var workers = "1"
+    @Option(help: "Steps to measure in each run.") var steps = 20
+    @Option(help: "Steps before them.") var warmup = 3
+    @Option(help: "Rounds over all numbers of workers.") var rounds = 3
+    @Flag(help: "Print one line of JSON per run, for other programs.") var json = false
+
+    func validate() throws {
+        guard workerCounts.allSatisfy({ $0 > 0 }), !workerCounts.isEmpty else { throw ValidationError("--workers takes numbers such as 1,2.") }
+        if steps < 3 || warmup < 1 || rounds < 1 { throw ValidationError("at least 3 steps, 1 warm-up step and 1 round.") }
+    }
+
+    private var workerCounts: [Int] { workers.split(separator: ",").map { Int($0) ?? 0 } }
+
+    func run() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/headway-bench-\(getpid())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var config = try Preset.named(preset).config
+        try randomText(folder + "/text")
+        config.data.corpus = .text
+        config.data.files = [folder + "/text"]
+        config.data.tokenizer = .char
+        config.data.validation = 0
+        config.steps = steps + warmup
+        config.schedule.warmup = 1
+        config.checkpoint.every = 0
+        for assignment in set { try config.set(assignment: assignment) }
+        var results: [Measurement] = []
+        for round in 0..<rounds {
+            for count in workerCounts {
+                let peak = BLASLibrary.peakFlops(repeats: 10)
+                let result = try measure(config, count, folder + "/run-\(round)-\(count)", peak)
+                results.append(result)
+                say(json ? result.json : result.line)
+            }
+        }
+        if !json { say(summary(results)) }
+    }
+
+    /// 65 characters, as tiny Shakespeare has.
+    private func randomText(_ path: String) throws {
+        let random = Philox(key: 65)
+        let letters = Array("\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+        var text = letters
+        for index in 0..<UInt32(400_000) { text.append(letters[Int(random.uniform(.tales, 65, 0, index: index) * Double(letters.count))]) }
+        try Data(text).write(to: URL(fileURLWithPath: path))
+    }
+
+    private func measure(_ config: RunConfig, _ workers: Int, _ folder: String, _ peakBefore: Double) throws -> Measurement {
+        let pinned = workers <= Machine.cores
+        let prepared = try PreparedRun.new(config, SessionOptions(workers: workers, pinned: pinned), folder: RunFolder(folder))
+        defer { prepared.removeSegment() }
+        let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+        let launcher = try Launcher(prepared, executable: executablePath(), environment: environment) { _ in }
+        guard try launcher.run() == .finished else { throw UserError(.interrupted, "interrupted") }
+        let record = try LedgerStore.read(prepared.folder.ledgerPath)
+        let times = record.commits.map { Double($0.nanoseconds) * 1e-9 }
+        let durations = zip(times.dropFirst(warmup), times.dropFirst(warmup - 1)).map { $0 - $1 }.sorted()
+        let peak = max(peakBefore, BLASLibrary.peakFlops(repeats: 10), Double(record.facts[RunFact.peakFlopsPerWorker] ?? "") ?? 0)
+        try? FileManager.default.removeItem(atPath: folder)
+        return Measurement(
+            workers: workers, tokensPerStep: config.tokensPerStep, medianSeconds: durations[durations.count / 2], bestSeconds: durations[0],
+            flopsPerToken: Transformer.flopsPerToken(prepared.config.model), peak: peak,
+            allocations: Int(record.facts[RunFact.stepAllocations] ?? "") ?? -1)
+    }
+
+    private struct Measurement {
+        let workers: Int, tokensPerStep: Int
+        let medianSeconds: Double, bestSeconds: Double, flopsPerToken: Double, peak: Double
+        let allocations: Int
+
+        var tokensPerSecond: Double { Double(tokensPerStep) / medianSeconds }
+        var share: Double { tokensPerSecond * flopsPerToken / (Double(workers) * peak) }
+        var bestShare: Double { share * medianSeconds / bestSeconds }
+
+        var line: String {
+            String(format: "%d worker%@  %8.0f tokens/s  %7.1f ms a step  %6.1f GFLOP/s = %.3f of %.1f × %d (best step %.3f)  %d allocations in steps",
+                workers, workers == 1 ? " " : "s", tokensPerSecond, medianSeconds * 1e3, tokensPerSecond * flopsPerToken * 1e-9, share,
+                peak * 1e-9, workers, bestShare, allocations)
+        }
+        var json: String {
+            String(format: "{\"workers\": %d, \"tokens_per_second\": %.1f, \"milliseconds\": %.3f, \"best_milliseconds\": %.3f, \"gflops\": %.2f, \"peak_gflops\": %.2f, \"share\": %.4f, \"allocations\": %d}",
+                workers, tokensPerSecond, medianSeconds * 1e3, bestSeconds * 1e3, tokensPerSecond * flopsPerToken * 1e-9, peak * 1e-9, share, allocations)
+        }
+    }
+
+    /// Medians over the rounds, and how the numbers of workers compare, round by round.
+    private func summary(_ results: [Measurement]) -> String {
+        func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+        var lines = [String(format: "model FLOPs per token %.4g, BLAS core %@", results[0].flopsPerToken, BLASLibrary.coreName)]
+        for count in workerCounts {
+            let mine = results.filter { $0.workers == count }
+            lines.append(String(format: "%d worker%@ median of %d rounds: %.0f tokens/s, share of peak %.3f", count, count == 1 ? "," : "s,",
+                mine.count, median(mine.map(\.tokensPerSecond)), median(mine.map(\.share))))
+        }
+        if let first = workerCounts.first {
+            for count in workerCounts.dropFirst() {
+                let ratios = zip(results.filter { $0.workers == count }, results.filter { $0.workers == first }).map { $0.tokensPerSecond / $1.tokensPerSecond }
+                lines.append(String(format: "%d workers ÷ %d: median ratio %.3f of %d rounds", count, first, median(ratios), ratios.count))
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -15,7 +15,7 @@ struct Report: ParsableCommand {
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
 
     func run() throws {
-        print(TextReport.summary(try LedgerStore.read(RunFolder(folder).ledgerPath)))
+        say(TextReport.summary(try LedgerStore.read(RunFolder(folder).ledgerPath)))
     }
 }
 
@@ -43,7 +43,7 @@ struct Verify: ParsableCommand {
         } else {
             verification = Verification(account)
         }
-        print(TextReport.checks(verification))
+        say(TextReport.checks(verification))
         let failed = verification.checks.filter { $0.verdict == .failed }
         if !failed.isEmpty {
             throw UserError(.runFailed, "\(failed.count) of \(verification.checks.count) checks failed: \(failed.map(\.name).joined(separator: ", "))")
@@ -82,7 +82,7 @@ extension Sampler {
         try continuation(of: prompt, count: count, temperature: temperature, topK: topK, seed: seed) {
             FileHandle.standardOutput.write(Data($0))
         }
-        print("")
+        say("")
     }
 }
 
@@ -107,7 +107,7 @@ struct CheckpointCommand: ParsableCommand {
         guard kill(launcher, SIGUSR1) == 0 else { throw UserError(.system, "process \(launcher) cannot be signalled: \(String(cString: strerror(errno)))") }
         for _ in 0..<Self.waitSeconds * 20 {
             if let newest = try store.steps().first, newest > before {
-                print("checkpoint step-\(newest) is durable")
+                say("checkpoint step-\(newest) is durable")
                 return
             }
             if run.launcher() != launcher { throw UserError(.runFailed, "the run ended before a new checkpoint was written") }
@@ -127,14 +127,14 @@ struct PresetsCommand: ParsableCommand {
 
     func run() throws {
         if let show {
-            print(try Preset.named(show).config.yaml, terminator: "")
+            say(try Preset.named(show).config.yaml, terminator: "")
         } else if keys {
             let config = RunConfig()
             for key in ConfigKey.all {
-                print("\(key.name.padding(toLength: 26, withPad: " ", startingAt: 0)) \(key.read(config).padding(toLength: 9, withPad: " ", startingAt: 0)) \(key.help)")
+                say("\(key.name.padding(toLength: 26, withPad: " ", startingAt: 0)) \(key.read(config).padding(toLength: 9, withPad: " ", startingAt: 0)) \(key.help)")
             }
         } else {
-            for preset in Preset.all { print("\(preset.name.padding(toLength: 14, withPad: " ", startingAt: 0)) \(preset.help)") }
+            for preset in Preset.all { say("\(preset.name.padding(toLength: 14, withPad: " ", startingAt: 0)) \(preset.help)") }
         }
     }
 }

@@ -15,17 +15,17 @@ final class Screen {
         switch notice {
         case .message(let text):
             clear()
-            out(text)
+            say(text)
         case .progress(let progress):
             let now = MonotonicClock.nanoseconds()
             guard now - shown >= (live ? Self.liveNanoseconds : Self.plainNanoseconds), progress.step != last?.step || live else { return }
             (shown, last) = (now, progress)
             let line = StatusLine(progress).text(width: live ? terminalWidth() : Self.plainWidth, colour: live)
             if live {
-                out("\r\u{1B}[K" + line, terminator: "")
+                say("\r\u{1B}[K" + line, terminator: "")
                 lineIsOpen = true
             } else {
-                out(line)
+                say(line)
             }
         }
     }
@@ -33,12 +33,8 @@ final class Screen {
     func finish() { clear() }
 
     private func clear() {
-        if lineIsOpen { out("\r\u{1B}[K", terminator: "") }
+        if lineIsOpen { say("\r\u{1B}[K", terminator: "") }
         lineIsOpen = false
-    }
-
-    private func out(_ text: String, terminator: String = "\n") {
-        FileHandle.standardOutput.write(Data((text + terminator).utf8))
     }
 
     private func terminalWidth() -> Int {
@@ -55,6 +51,9 @@ extension StatusLine {
             lastIncident: progress.lastIncident)
     }
 }
+
+/// Writes to standard output at once: what several processes and both streams print stays in order.
+func say(_ text: String, terminator: String = "\n") { FileHandle.standardOutput.write(Data((text + terminator).utf8)) }
 
 /// A line for the person at the terminal that is not the command's result.
 func printToStandardError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

@@ -95,9 +95,9 @@ struct Demo: ParsableCommand, MultipliesMatrices {
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: "demo")
         let prepared = try PreparedRun.new(config, SessionOptions(workers: 4, faults: faults.map { try Fault($0) }), folder: folder)
         try TerminalSession(prepared).run()
-        print("\nA sample (temperature 0.8):\n")
+        say("\nA sample (temperature 0.8):\n")
         try Sampler(folder).write(prompt: "Once upon a time", count: 500, temperature: 0.8, topK: 0, seed: 1)
-        print("\nNext: headway report \(folder.path) · headway verify \(folder.path) · headway sample \(folder.path) --prompt 'The fox'")
+        say("\nNext: headway report \(folder.path) · headway verify \(folder.path) · headway sample \(folder.path) --prompt 'The fox'")
     }
 }
 
@@ -138,14 +138,12 @@ struct TerminalSession {
         do {
             defer { prepared.removeSegment() }
             let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-            let launcher = try Launcher(
-                folder: prepared.folder, config: prepared.config, description: prepared.description, shared: prepared.shared, parameters: prepared.parameters,
-                ledger: prepared.ledger, start: prepared.start, executable: executablePath(), environment: environment, notify: screen.show)
+            let launcher = try Launcher(prepared, executable: executablePath(), environment: environment, notify: screen.show)
             outcome = try launcher.run()
         }
         screen.finish()
-        print("")
-        print(TextReport.summary(try LedgerStore.read(prepared.folder.ledgerPath)))
+        say("")
+        say(TextReport.summary(try LedgerStore.read(prepared.folder.ledgerPath)))
         if outcome == .interrupted {
             throw UserError(.interrupted, "interrupted; `headway resume \(prepared.folder.path)` goes on")
         }
@@ -153,11 +151,11 @@ struct TerminalSession {
 
     private func printHeading() {
         let d = prepared.description
-        print("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.slots) worker\(d.slots == 1 ? "" : "s") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
-        print("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
-        print(prepared.config.compactLines.joined(separator: "\n"))
-        for fault in d.faults { print("fault       \(fault)") }
-        for remark in prepared.remarks { print(remark) }
-        print("")
+        say("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.slots) worker\(d.slots == 1 ? "" : "s") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
+        say("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
+        say(prepared.config.compactLines.joined(separator: "\n"))
+        for fault in d.faults { say("fault       \(fault)") }
+        for remark in prepared.remarks { say(remark) }
+        say("")
     }
 }

@@ -1,4 +1,5 @@
 import Corpus
+import Foundation
 import Testing
 
 @Suite struct TalesTests {
@@ -11,8 +12,19 @@ import Testing
         #expect(checksum(Tales(seed: 1).generate(bytes: 100_000).text) == goldenChecksum)
     }
 
-    private let goldenStory = ""
-    private let goldenChecksum: UInt32 = 0
+    private let goldenStory = """
+        Once there was a kind fox called Clara. She lived with her niece, who baked the best strudel in the village. \
+        One snowy morning, her grandfather fell ill. "You need tea from a turquoise pansy," said the doctor. Nobody \
+        had seen one for twelve years, except at the bakery. Clara took a green doll for luck and left at once.
+        On the way she heard a howl and hid behind a cedar. Under a hawthorn she met a knight who looked sad. "Have \
+        you lost your way?" asked the knight. "I am looking for a turquoise pansy," explained Clara. "Follow the \
+        wren and turn left at the chestnut tree," he said.
+        Behind the bakery stood a single turquoise pansy. Clara picked it lightly and rambled home. Her grandfather \
+        took four sips and smiled again. If you pass the lighthouse, she may tell you the story.
+
+
+        """
+    private let goldenChecksum: UInt32 = 1_279_998_084
 
     @Test func storiesDependOnSeedAndNumberAlone() {
         let tales = Tales(seed: 5), later = tales.story(17).text
@@ -76,6 +88,14 @@ import Testing
         #expect(abs(Tales.informationPerByte(of: text.text)! / text.informationPerByte - 1) < 1e-12)
     }
 
+    @Test func theInformationIsTheSumOverTheWeightsOfTheChoices() {
+        for story in Self.stories {
+            var recount = Recount(grammar: TalePlots.grammar, choices: story.choices[...])
+            recount.walk(TalePlots.grammar.story)
+            #expect(recount.choices.isEmpty && abs(recount.bits - story.bits) < 1e-9, "seed \(Self.seed)")
+        }
+    }
+
     @Test func whatIsNoTaleHasNoReading() {
         let story = Self.stories[0].text
         #expect(Tales.informationPerByte(of: Array("Once upon a time.\n\n".utf8)) == nil)
@@ -101,7 +121,7 @@ import Testing
         #expect(abs(Tales.meanInformationPerByte - goldenEntropy) < 1e-6)
     }
 
-    private let goldenEntropy = 0.0
+    private let goldenEntropy = 0.131928
 
     @Test func storiesAreWellFormedEnglish() throws {
         for story in Self.stories {
@@ -163,4 +183,30 @@ import Testing
 
     /// The first name in a story.
     private static func hero(of text: String) -> Substring? { text.split { !$0.isLetter }.first(where: names.contains) }
+}
+
+/// Adds up a story's information from its choices and the bare weights, with the C library's logarithm.
+private struct Recount {
+    let grammar: TaleGrammar
+    var choices: ArraySlice<Int>
+    var bits = 0.0
+    private var words: [Int: Int] = [:]
+
+    init(grammar: TaleGrammar, choices: ArraySlice<Int>) { (self.grammar, self.choices) = (grammar, choices) }
+
+    mutating func walk(_ part: TaleGrammar.Part) {
+        switch part {
+        case .text: break
+        case .inOrder(let parts): for part in parts { walk(part) }
+        case .oneOf(let parts, _):
+            bits += log2(Double(parts.count))
+            walk(parts[choices.removeFirst()])
+        case .slot(let slot) where slot.draws:
+            let choice = choices.removeFirst(), weights = grammar.lists[slot.list].odds.weights
+            let excluded = slot.otherThan.map { weights[words[$0]!] } ?? 0
+            bits -= log2(Double(weights[choice]) / Double(weights.reduce(0, +) - excluded))
+            if let role = slot.role { words[role] = choice }
+        case .slot: break
+        }
+    }
 }

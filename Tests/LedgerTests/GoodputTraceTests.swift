@@ -1,5 +1,5 @@
 import Testing
-@testable import Ledger
+import Ledger
 
 /// Traces with a known answer: a step is one second of compute per slot unless stated, a start takes one second,
 /// a hundred steps are in the final lineage.

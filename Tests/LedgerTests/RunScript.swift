@@ -1,4 +1,4 @@
-@testable import Ledger
+import Ledger
 
 /// Writes a run by hand: a clock that the script moves, events by slot. Times are nanoseconds; `second` helps.
 struct RunScript {
