@@ -1,5 +1,3 @@
-import Glibc
-
 /// One 64-byte-aligned block of `Float`, allocated once and carved into windows. It owns the memory: the windows are
 /// plain pointers, valid while the arena lives, so whoever carves keeps the arena beside them.
 package final class Arena {
@@ -15,9 +13,8 @@ package final class Arena {
         precondition(count >= 0, "an arena of \(count) floats")
         self.count = max(Arena.wholeLines(count), 16)
         owns = true
-        base = UnsafeMutableRawPointer.allocate(byteCount: self.count * MemoryLayout<Float>.stride, alignment: 1 << 21)
+        base = UnsafeMutableRawPointer.allocate(byteCount: self.count * MemoryLayout<Float>.stride, alignment: 64)
             .bindMemory(to: Float.self, capacity: self.count)
-        madvise(base, self.count * 4, 14)
         base.initialize(repeating: 0, count: self.count)
     }
 

@@ -58,8 +58,12 @@ package final class LedgerStore {
     // MARK: Appending
 
     private func run(_ sql: String, _ arguments: StatementArguments) throws {
-        try database.writeWithoutTransaction { db in
-            try db.cachedStatement(sql: sql).execute(arguments: arguments)
+        do {
+            try database.writeWithoutTransaction { db in
+                try db.cachedStatement(sql: sql).execute(arguments: arguments)
+            }
+        } catch let error as DatabaseError {
+            throw UserError(.unwritable, "the ledger \(database.path) cannot be written: \(error.message ?? "error \(error.resultCode.rawValue)")")
         }
     }
 

@@ -48,11 +48,13 @@ enum Quantity {
         return "\(count) bytes"
     }
 
-    /// Three significant digits, so that a laptop's fractions of a cent are still seen.
     static func money(_ amount: Double, _ currency: String) -> String {
-        var digits = 2
-        if amount != 0, abs(amount) < 1 { digits = min(9, 2 - Int(log10(abs(amount)).rounded(.down))) }
-        return decimal(amount, digits) + (currency.isEmpty ? "" : " " + currency)
+        decimal(amount, moneyDigits(amount)) + (currency.isEmpty ? "" : " " + currency)
+    }
+
+    /// Decimals that show three significant digits of `amount`, at least two: a laptop's fractions of a cent are seen.
+    static func moneyDigits(_ amount: Double) -> Int {
+        amount == 0 || abs(amount) >= 1 ? 2 : min(9, 2 - Int(log10(abs(amount)).rounded(.down)))
     }
 
     static func plural(_ count: Int, _ noun: String, _ many: String? = nil) -> String {

@@ -40,13 +40,14 @@ extension TextReport {
         let accounts = account.accounts, budget = accounts.budgetNanoseconds
         guard budget > 0 else { return [] }
         var lines = [title("Where \(Quantity.decimal(Double(budget) / 1e9, 3)) worker-seconds went")]
+        lines.append("  " + ink.dim(timeRow("", "", "seconds", "share", headlines.cost > 0 ? headlines.currency : "")))
         for (category, nanoseconds) in accounts.byCategory.sorted(by: { $0.key < $1.key }) where nanoseconds != 0 {
-            lines.append(timeRow(category.code, category.name, nanoseconds, bar: true))
+            let bar = BlockCurve.bar(Double(nanoseconds) / Double(budget), width: 30)
+            lines.append("  " + timeRow(category.code, category.name, nanoseconds) + "  " + ink.green(bar))
         }
-        let sum = accounts.byCategory.values.reduce(0, +)
-        lines.append("  " + ink.dim(String(repeating: "─", count: 66)))
-        lines.append(timeRow("", "sum", sum, bar: false))
-        lines.append(timeRow("", "unaccounted", accounts.unaccountedNanoseconds, bar: false))
+        lines.append("  " + ink.dim(String(repeating: "─", count: 62)))
+        lines.append("  " + timeRow("", "sum", accounts.byCategory.values.reduce(0, +)))
+        lines.append("  " + timeRow("", "unaccounted", accounts.unaccountedNanoseconds))
         if !accounts.straggledFor.isEmpty, accounts.straggledFor.count > 1 {
             let slots = accounts.straggledFor.sorted { $0.key < $1.key }
             let text = slots.prefix(8).map { "\($0.key): \(Quantity.decimal(Double($0.value) / 1e9, 3)) s" }.joined(separator: ", ")
@@ -55,11 +56,13 @@ extension TextReport {
         return lines
     }
 
-    private func timeRow(_ code: String, _ name: String, _ nanoseconds: Int, bar: Bool) -> String {
+    private func timeRow(_ code: String, _ name: String, _ nanoseconds: Int) -> String {
+        let cost = headlines.cost > 0 ? Quantity.decimal(headlines.cost(nanoseconds: nanoseconds), Quantity.moneyDigits(headlines.cost)) : ""
         let share = Double(nanoseconds) / Double(account.accounts.budgetNanoseconds)
-        let cost = headlines.pricePerWorkerSecond > 0 ? Quantity.money(headlines.cost(nanoseconds: nanoseconds), headlines.currency) : ""
-        let line = "  " + code.padded(5) + name.padded(23) + (Quantity.decimal(Double(nanoseconds) / 1e9, 3) + " s").aligned(14)
-            + Quantity.percent(share).aligned(10) + cost.aligned(16)
-        return bar ? line + "  " + ink.green(BlockCurve.bar(share, width: 28)) : line
+        return timeRow(code, name, Quantity.decimal(Double(nanoseconds) / 1e9, 3), Quantity.percent(share), cost)
+    }
+
+    private func timeRow(_ code: String, _ name: String, _ seconds: String, _ share: String, _ cost: String) -> String {
+        code.padded(5) + name.padded(22) + seconds.aligned(13) + share.aligned(11) + cost.aligned(11)
     }
 }

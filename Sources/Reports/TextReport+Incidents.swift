@@ -40,7 +40,7 @@ extension TextReport {
     }
 
     private func incidentLine(_ number: String, _ what: String, _ detected: String, _ cost: String, _ lost: String, _ delay: String) -> String {
-        number.aligned(4) + "  " + what.padded(48) + detected.aligned(10) + cost.aligned(13) + lost.aligned(7) + delay.aligned(12)
+        number.aligned(4) + "  " + what.padded(54) + detected.aligned(9) + cost.aligned(11) + lost.aligned(6) + delay.aligned(11)
     }
 
     var checkpointSection: [String] {

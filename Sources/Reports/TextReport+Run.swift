@@ -41,7 +41,7 @@ extension TextReport {
         let commits = account.commits.filter { $0.tokens > 0 }
         let evaluations = lineageEvaluations
         guard !commits.isEmpty || !evaluations.isEmpty else { return [] }
-        var lines = [title("Loss") ]
+        var lines = [title("Loss")]
         if let first = commits.first, let last = commits.last {
             lines.append(row("training", "\(nats(first.lossSum, first.tokens)) → \(nats(last.lossSum, last.tokens)) nats per token, steps \(first.step) to \(last.step)"))
         }
@@ -83,8 +83,8 @@ extension TextReport {
             if gap > 0 { lines.append("               " + ink.dim(left + String(repeating: " ", count: gap) + right)) }
         }
         if evaluations.count > 1 {
-            let values = BlockCurve.condensed(evaluations.map { $0.lossSum / Double($0.tokens) }, columns: 40)
-            lines.append("  " + ink.dim("validation".aligned(11)) + "  " + BlockCurve.sparkline(values)
+            let values = evaluations.map { $0.lossSum / Double($0.tokens) }
+            lines.append("  " + ink.dim("validation".aligned(11)) + "  " + BlockCurve.sparkline(BlockCurve.condensed(values, columns: 40))
                 + "  \(Quantity.decimal(values[0], 4)) → \(Quantity.decimal(values[values.count - 1], 4))")
         }
         return lines

@@ -28,12 +28,12 @@ extension Launcher {
 
     func lookAtWriter() throws {
         guard let exit = writer?.process.reap(wait: false) else { return }
-        notify(.message(try finishWriter(exit)))
+        notify(.message(try finishWriter(exit).said))
     }
 
     /// Books what became of the checkpoint and unpins its generation.
-    private func finishWriter(_ exit: WorkerProcess.Exit) throws -> String {
-        guard var done = writer else { return "" }
+    private func finishWriter(_ exit: WorkerProcess.Exit) throws -> (durable: Bool, said: String) {
+        guard var done = writer else { return (false, "") }
         writer = nil
         done.process.closeDescriptor()
         let now = MonotonicClock.nanoseconds()
@@ -44,19 +44,19 @@ extension Launcher {
             done.row.status = "durable"
             try ledger.append(done.row)
             let milliseconds = (now - done.row.requestedNanoseconds) / 1_000_000
-            return "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms"
+            return (true, "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms")
         }
         let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last.map { String($0) }
         done.row.status = said ?? "the writer ended without a word"
         try ledger.append(done.row)
-        return "checkpoint step-\(done.row.step) was not written: \(done.row.status)"
+        return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
     }
 
     /// The state the session ends with, made durable before the launcher goes.
-    func finalCheckpoint() throws -> String {
-        if let exit = writer?.process.reap(wait: true) { notify(.message(try finishWriter(exit))) }
+    func finalCheckpoint() throws -> (durable: Bool, said: String) {
+        if let exit = writer?.process.reap(wait: true) { notify(.message(try finishWriter(exit).said)) }
         try startWriter(generation: shared.currentGeneration)
-        guard let exit = writer?.process.reap(wait: true) else { return "the last checkpoint's writer cannot be waited for" }
+        guard let exit = writer?.process.reap(wait: true) else { return (false, "the last checkpoint's writer cannot be waited for") }
         return try finishWriter(exit)
     }
 }

@@ -135,7 +135,7 @@ extension Launcher {
 
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
-        let kept = try finalCheckpoint()
+        let last = try finalCheckpoint()
         let now = MonotonicClock.nanoseconds()
         for row in slotRows {
             try ledger.put(SlotRow(session: session, slot: row.slot, openedNanoseconds: row.openedNanoseconds, closedNanoseconds: now))
@@ -147,7 +147,8 @@ extension Launcher {
         try ledger.setFact(RunFact.stepAllocations, String(allocations))
         try ledger.setFact(RunFact.outcome, outcome.rawValue)
         try ledger.end(session: session, at: now)
-        notify(.message(kept))
+        notify(.message(last.said))
+        if !last.durable { throw UserError(.unwritable, last.said) }
     }
 
     /// SHA-256 of (θ, m, v), padding included.

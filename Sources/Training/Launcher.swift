@@ -70,6 +70,8 @@ package final class Launcher {
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var stopWanted = false
+    /// After a failure that left the only copy of the state in shared memory.
+    package private(set) var keepsSegment = false
     var outcome = Outcome.finished
     var lastLoss: Double?, lastIncident: String?
     var recentCommits: [(nanoseconds: UInt64, step: Int)] = []
@@ -93,11 +95,16 @@ package final class Launcher {
         commits = CommitMachine(committed: run.start.step, lastStep: config.steps)
     }
 
+    private static let signalNumbers = [SIGINT, SIGTERM, SIGUSR1]
+
+    /// Blocks the launcher's signals for this process; what arrives is kept for `run`.
+    static func holdSignals() { close(cs_signalfd(signalNumbers, Int32(signalNumbers.count))) }
+
     /// Runs the session to its end: all steps, or the first boundary after an interrupt.
     /// - Throws: `UserError` when the run cannot go on; workers are gone by then.
     package func run() throws -> Outcome {
         doorbell = cs_eventfd()
-        signals = cs_signalfd([SIGINT, SIGTERM, SIGUSR1], 3)
+        signals = cs_signalfd(Self.signalNumbers, Int32(Self.signalNumbers.count))
         guard doorbell >= 0, signals >= 0 else {
             throw UserError(.system, "no descriptor for events: \(String(cString: strerror(errno)))")
         }
@@ -112,11 +119,21 @@ package final class Launcher {
                 try listen()
             }
             try closeSession()
-        } catch {
+        } catch let error as UserError where error.status == .interrupted {
             killEverybody()
             throw error
+        } catch {
+            killEverybody()
+            throw UserError((error as? UserError)?.status ?? .runFailed, "\(error); \(rescue())")
         }
         return outcome
+    }
+
+    /// The run cannot go on, but its last committed state lies in memory: make it durable, or leave it there.
+    private func rescue() -> String {
+        if (try? finalCheckpoint())?.durable == true { return "checkpoint step-\(step) holds all committed steps" }
+        keepsSegment = true
+        return "step \(step) stays in shared memory, `headway resume \(folder.path)` takes it up from there"
     }
 
     private func open() throws {
@@ -256,7 +273,9 @@ package final class Launcher {
         step = committed
         let current = shared.nextGeneration
         if !stop { try apply(views.receive(.committed), ring: false) }
-        let checkpoint = !stop && step < config.steps && (checkpointWanted || config.checkpoints(after: step)) && writer == nil
+        // A checkpoint that falls due while the one before is still being written waits for it; training does not.
+        if config.checkpoints(after: step) { checkpointWanted = true }
+        let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
         let pinned = checkpoint ? current : writer?.generation
         let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
         if stop { outcome = step == config.steps ? .finished : .interrupted }

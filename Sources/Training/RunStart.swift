@@ -121,6 +121,8 @@ extension PreparedRun {
     /// The run's shared memory, with errors that say what to do.
     static func segment(_ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, create: Bool) throws -> SharedState {
         let layout = SharedLayout(run: config, description, parameters), word = description.identityWord(config)
+        // From here on a signal waits for the launcher, which knows how to leave nothing behind.
+        if create { Launcher.holdSignals() }
         do {
             return create
                 ? try SharedState(creating: description.segmentName, layout: layout, identity: word)

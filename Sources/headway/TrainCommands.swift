@@ -134,13 +134,10 @@ struct TerminalSession {
     func run() throws {
         printHeading()
         let screen = Screen()
-        let outcome: Outcome
-        do {
-            defer { prepared.removeSegment() }
-            let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-            let launcher = try Launcher(prepared, executable: executablePath(), environment: environment, notify: screen.show)
-            outcome = try launcher.run()
-        }
+        let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+        let launcher = try Launcher(prepared, executable: executablePath(), environment: environment, notify: screen.show)
+        defer { if !launcher.keepsSegment { prepared.removeSegment() } }
+        let outcome = try launcher.run()
         screen.finish()
         say("")
         say(TextReport.summary(try LedgerStore.read(prepared.folder.ledgerPath)))
