@@ -2,9 +2,11 @@
 #include "csystem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -71,6 +73,16 @@ void *cs_shared_map(const char *name, bool create, size_t *length) {
 }
 
 int cs_shared_unlink(const char *name) { return shm_unlink(name) == 0 ? 0 : errno; }
+
+long cs_available_memory(void) {
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    long kibibytes, found = LONG_MAX;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %ld kB", &kibibytes) == 1) found = kibibytes * 1024;
+    if (file) fclose(file);
+    return found;
+}
 
 int cs_populate(void *base, size_t length) {
 #ifdef MADV_POPULATE_WRITE

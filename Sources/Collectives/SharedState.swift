@@ -63,10 +63,11 @@ package final class SharedState {
     /// Removes the name; the memory goes with the last process that maps it.
     package static func unlink(_ name: String) { _ = cs_shared_unlink(name) }
 
-    /// Bytes that shared memory can still take.
+    /// Bytes that shared memory can still take: what its filesystem allows, and what the machine has.
     package static func freeBytes() -> Int {
         var info = statvfs()
-        return statvfs("/dev/shm", &info) == 0 ? Int(info.f_bavail) * Int(info.f_frsize) : 0
+        let allowed = statvfs("/dev/shm", &info) == 0 ? Int(info.f_bavail) * Int(info.f_frsize) : 0
+        return min(allowed, cs_available_memory())
     }
 
     /// Makes every page present in this process now, so that no step faults.

@@ -5,14 +5,14 @@
 
 package enum CausalSoftmax {
     /// Turns `scores` (rows, stride) into probabilities of `scale` · score, in place, and keeps each row's `peak`
-    /// (the largest scaled score) and `norm` (1 / Σ e^(scaled − peak)) for the backward pass.
+    /// (the largest scaled score, times log₂ e) and `norm` (1 / Σ e^(scaled − largest)) for the backward pass.
     package static func forward(
         scores: UnsafeMutablePointer<Float>, peak: UnsafeMutablePointer<Float>, norm: UnsafeMutablePointer<Float>,
         first: Int, rows: Int, stride rowStride: Int, scale: Float
     ) {
         precondition(rowStride & 15 == 0 && first + rows <= rowStride,
                      "\(first) + \(rows) keys in rows of \(rowStride) floats")
-        let end = (first + rows + 15) & ~15
+        let end = (first + rows + 15) & ~15, scale = scale * log2e
         for r in 0..<rows {
             let row = scores + r * rowStride
             let visible = first + r + 1, whole = visible & ~15, inTail = lanes(first: visible & 15)
@@ -23,12 +23,13 @@ package enum CausalSoftmax {
             let largest = top.largest * scale
             var sum = Vector.zero
             for i in stride(from: 0, to: whole, by: 16) {
-                let e = exponential(load(row + i) * scale - largest)
+                let t = Vector(repeating: -largest).addingProduct(load(row + i), Vector(repeating: scale)), e = powerOfTwo(t)
                 sum += e
                 store(e, row + i)
             }
             if whole < visible {
-                let e = Vector.zero.replacing(with: exponential(load(row + whole) * scale - largest), where: inTail)
+                let t = Vector(repeating: -largest).addingProduct(load(row + whole), Vector(repeating: scale))
+                let e = Vector.zero.replacing(with: powerOfTwo(t), where: inTail)
                 sum += e
                 store(e, row + whole)
             }
@@ -62,12 +63,13 @@ package enum CausalSoftmax {
             let inner = dot(out + r * lead, dOut + r * lead, count: headWidth)
             let peak = peak[r], norm = norm[r], scaledNorm = norm * scale
             for i in stride(from: 0, to: whole, by: 16) {
-                let e = exponential(load(row + i) * scale - peak)
+                let t = Vector(repeating: -peak).addingProduct(load(row + i), Vector(repeating: scale * log2e)), e = powerOfTwo(t)
                 store(e * norm, row + i)
                 store(e * scaledNorm * (load(dRow + i) - inner), dRow + i)
             }
             if whole < visible {
-                let e = exponential(load(row + whole) * scale - peak), d = e * scaledNorm * (load(dRow + whole) - inner)
+                let t = Vector(repeating: -peak).addingProduct(load(row + whole), Vector(repeating: scale * log2e))
+                let e = powerOfTwo(t), d = e * scaledNorm * (load(dRow + whole) - inner)
                 store(Vector.zero.replacing(with: e * norm, where: inTail), row + whole)
                 store(Vector.zero.replacing(with: d, where: inTail), dRow + whole)
             }

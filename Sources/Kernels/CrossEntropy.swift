@@ -28,12 +28,12 @@ package enum CrossEntropy {
             let largest = top.largest, atTarget = row[target]
             var sum = Vector.zero
             for i in stride(from: 0, to: whole, by: 16) {
-                let e = exponential(load(row + i) - largest)
+                let e = powerOfTwo((load(row + i) - largest) * log2e)
                 sum += e
                 store(e, row + i)
             }
             if whole < vocabulary {
-                let e = Vector.zero.replacing(with: exponential(load(row + whole) - largest), where: inTail)
+                let e = Vector.zero.replacing(with: powerOfTwo((load(row + whole) - largest) * log2e), where: inTail)
                 sum += e
                 store(e, row + whole)
             }

@@ -22,20 +22,22 @@ package struct Dropout: Sendable {
         scale = Float(1 / (1 - probability))
     }
 
-    /// `out` = `base` + mask · `x` / (1 − p), `count` floats each; `base` nil stands for zeros. `out` may be `x` or
-    /// `base`.
+    /// `out` = `base` + mask · `x` / (1 − p) for the elements `first` ..< `first` + `count` of the use; the pointers
+    /// point at the first of them. `base` nil stands for zeros. `out` may be `x` or `base`.
     package func apply(
-        _ out: UnsafeMutablePointer<Float>, base: UnsafePointer<Float>?, _ x: UnsafePointer<Float>, count: Int
+        _ out: UnsafeMutablePointer<Float>, base: UnsafePointer<Float>?, _ x: UnsafePointer<Float>,
+        first: Int, count: Int
     ) {
-        precondition(count >= 0 && count / 4 < Int(UInt32.max), "dropout of \(count) floats")
+        precondition(first >= 0 && count >= 0 && (first + count) / 4 < Int(UInt32.max), "dropout of \(count) floats")
         var i = 0
         while i < count {
-            let words = generator.block(.dropout, step, stream, index: UInt32(truncatingIfNeeded: i / 4))
-            for lane in 0..<min(4, count - i) {
-                let kept = words[lane] >= threshold ? x[i + lane] * scale : 0
-                out[i + lane] = (base?[i + lane] ?? 0) + kept
+            let lane = (first + i) & 3, run = min(4 - lane, count - i)
+            let words = generator.block(.dropout, step, stream, index: UInt32(truncatingIfNeeded: (first + i) / 4))
+            for k in 0..<run {
+                let kept = words[lane + k] >= threshold ? x[i + k] * scale : 0
+                out[i + k] = (base?[i + k] ?? 0) + kept
             }
-            i += 4
+            i += run
         }
     }
 }

@@ -5,8 +5,10 @@ package enum GELU {
     /// 2 · sqrt(2/π), and the same times 0.044715.
     private static let linear: Float = 1.5957691216, cubic: Float = 0.0713548163
 
+    /// σ(2u).
     @inline(__always) private static func gate(_ x: Vector, _ square: Vector) -> Vector {
-        logistic(x * Vector(repeating: linear).addingProduct(square, Vector(repeating: cubic)))
+        let slope = Vector(repeating: -linear * log2e).addingProduct(square, Vector(repeating: -cubic * log2e))
+        return logistic(powerOfTwo: x * slope)
     }
 
     /// `out` = GELU(`x`), `count` floats each.
@@ -23,8 +25,8 @@ package enum GELU {
     }
 
     /// Turns `dOut`, the gradient with respect to GELU(`x`), into the gradient with respect to `x`, in place; writes
-    /// GELU(`x`) to `out` once more, which costs nothing here and need not be kept since the forward pass; and overwrites
-    /// `dBias` (C), if given, with the column sums of the new gradient.
+    /// GELU(`x`) to `out` once more, which costs nothing here and need not be kept since the forward pass; and adds the
+    /// column sums of the new gradient to `dBias` (C), if given.
     ///
     /// y' = σ(2u) + x · σ(2u) · (1 − σ(2u)) · 2u', 2u' = 2 sqrt(2/π) · (1 + 3 · 0.044715 x²).
     package static func backward(
@@ -33,7 +35,6 @@ package enum GELU {
     ) {
         precondition(rows >= 0 && width >= 0, "\(rows) rows of width \(width)")
         let whole = width & ~15, rest = width & 15
-        dBias?.update(repeating: 0, count: width)
         for row in 0..<rows {
             let x = x + row * width, out = out + row * width, dOut = dOut + row * width
             for i in stride(from: 0, to: whole, by: 16) {

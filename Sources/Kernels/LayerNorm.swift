@@ -32,39 +32,31 @@ package enum LayerNorm {
             let scale = 1 / (squares.total / Float(width) + epsilon).squareRoot()
             mean[row] = average
             rstd[row] = scale
-            if let bias {
-                for i in stride(from: 0, to: whole, by: 16) {
-                    store(load(bias + i).addingProduct((load(x + i) - average) * scale, load(gain + i)), out + i)
-                }
-                for i in whole..<width { out[i] = bias[i].addingProduct((x[i] - average) * scale, gain[i]) }
-            } else {
-                for i in stride(from: 0, to: whole, by: 16) {
-                    store((load(x + i) - average) * scale * load(gain + i), out + i)
-                }
-                for i in whole..<width { out[i] = (x[i] - average) * scale * gain[i] }
-            }
+            write(out, x, average, scale, gain, bias, width)
             if let next { Rows.add(next + row * width, x, nextBias, rows: 1, width: width) }
         }
     }
 
-    /// Adds the gradient with respect to `x` to `dX` and overwrites `dGain` and `dBias`, given `dOut`.
+    /// Adds the gradients with respect to `x`, `gain` and `bias` to `dX`, `dGain` and `dBias`, given `dOut`; and writes
+    /// to `out` what `forward` wrote there, bit for bit: weight gradients need it again, and computing it here costs less
+    /// memory traffic than keeping it since the forward pass.
     ///
     /// With n = (x − mean) · rstd and g = dOut · gain: dx = rstd · (g − mean(g) − n · mean(g · n)).
     /// - Parameters:
     ///   - dX: (R, C), accumulated: it holds the gradient that passes by the branch.
-    ///   - dGain, dBias: (C), overwritten.
+    ///   - dGain, dBias: (C), accumulated; dBias nil if `bias` is.
+    ///   - out: (R, C), overwritten.
     ///   - mean, rstd: (R), as `forward` left them for the same `x`.
     package static func backward(
         dX: UnsafeMutablePointer<Float>, dGain: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>?,
-        dOut: UnsafePointer<Float>, x: UnsafePointer<Float>, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
-        gain: UnsafePointer<Float>, rows: Int, width: Int
+        out: UnsafeMutablePointer<Float>, dOut: UnsafePointer<Float>, x: UnsafePointer<Float>,
+        mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>, gain: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+        rows: Int, width: Int
     ) {
         precondition(rows >= 0 && width > 0, "layer norm of \(rows) rows of width \(width)")
         let whole = width & ~15, rest = width & 15, inTail = lanes(first: rest)
-        dGain.update(repeating: 0, count: width)
-        dBias?.update(repeating: 0, count: width)
         for row in 0..<rows {
-            let x = x + row * width, dOut = dOut + row * width, dX = dX + row * width
+            let x = x + row * width, dOut = dOut + row * width, dX = dX + row * width, out = out + row * width
             let average = mean[row], scale = rstd[row]
             // First pass: the two means, and this row's share of dGain and dBias.
             var sum = Vector.zero, product = Vector.zero
@@ -83,6 +75,7 @@ package enum LayerNorm {
                 store(load(dGain + whole, first: rest).addingProduct(d, n), dGain + whole, first: rest)
             }
             if let dBias { Rows.add(dBias, dBias, dOut, rows: 1, width: width) }
+            write(out, x, average, scale, gain, bias, width)
             let meanG = sum.total / Float(width), meanGN = product.total / Float(width)
             // Second pass: dx.
             for i in stride(from: 0, to: whole, by: 16) {
@@ -93,6 +86,25 @@ package enum LayerNorm {
                 let n = (x[i] - average) * scale, g = dOut[i] * gain[i]
                 dX[i] = dX[i].addingProduct((g - meanG) - n * meanGN, scale)
             }
+        }
+    }
+
+    /// One row of the output.
+    @inline(__always) private static func write(
+        _ out: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ average: Float, _ scale: Float,
+        _ gain: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ width: Int
+    ) {
+        let whole = width & ~15
+        if let bias {
+            for i in stride(from: 0, to: whole, by: 16) {
+                store(load(bias + i).addingProduct((load(x + i) - average) * scale, load(gain + i)), out + i)
+            }
+            for i in whole..<width { out[i] = bias[i].addingProduct((x[i] - average) * scale, gain[i]) }
+        } else {
+            for i in stride(from: 0, to: whole, by: 16) {
+                store((load(x + i) - average) * scale * load(gain + i), out + i)
+            }
+            for i in whole..<width { out[i] = (x[i] - average) * scale * gain[i] }
         }
     }
 }

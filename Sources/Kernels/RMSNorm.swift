@@ -26,33 +26,37 @@ package enum RMSNorm {
         }
     }
 
-    /// Adds the gradient with respect to `x` to `dX` and overwrites `dGain`, given `dOut`.
+    /// Adds the gradients with respect to `x` and `gain` to `dX` and `dGain`, given `dOut`; and writes to `out` what
+    /// `forward` wrote there, bit for bit: see LayerNorm.
     ///
     /// With n = x · rstd and g = dOut · gain: dx = rstd · (g − n · mean(g · n)).
     /// - Parameters:
     ///   - dX: (R, C), accumulated: it holds the gradient that passes by the branch.
-    ///   - dGain: (C), overwritten.
+    ///   - dGain: (C), accumulated.
+    ///   - out: (R, C), overwritten.
     ///   - rstd: (R), as `forward` left it for the same `x`.
     package static func backward(
-        dX: UnsafeMutablePointer<Float>, dGain: UnsafeMutablePointer<Float>, dOut: UnsafePointer<Float>,
-        x: UnsafePointer<Float>, rstd: UnsafePointer<Float>, gain: UnsafePointer<Float>, rows: Int, width: Int
+        dX: UnsafeMutablePointer<Float>, dGain: UnsafeMutablePointer<Float>, out: UnsafeMutablePointer<Float>,
+        dOut: UnsafePointer<Float>, x: UnsafePointer<Float>, rstd: UnsafePointer<Float>, gain: UnsafePointer<Float>,
+        rows: Int, width: Int
     ) {
         precondition(rows >= 0 && width > 0, "RMS norm of \(rows) rows of width \(width)")
         let whole = width & ~15, rest = width & 15
-        dGain.update(repeating: 0, count: width)
         for row in 0..<rows {
-            let x = x + row * width, dOut = dOut + row * width, dX = dX + row * width
+            let x = x + row * width, dOut = dOut + row * width, dX = dX + row * width, out = out + row * width
             let scale = rstd[row]
             var product = Vector.zero
             for i in stride(from: 0, to: whole, by: 16) {
-                let n = load(x + i) * scale, d = load(dOut + i)
-                product.addProduct(d * load(gain + i), n)
+                let n = load(x + i) * scale, d = load(dOut + i), gain = load(gain + i)
+                product.addProduct(d * gain, n)
                 store(load(dGain + i).addingProduct(d, n), dGain + i)
+                store(n * gain, out + i)
             }
             if rest > 0 {
                 let n = load(x + whole, first: rest) * scale, d = load(dOut + whole, first: rest)
                 product.addProduct(d * load(gain + whole, first: rest), n)
                 store(load(dGain + whole, first: rest).addingProduct(d, n), dGain + whole, first: rest)
+                store(n * load(gain + whole, first: rest), out + whole, first: rest)
             }
             let meanGN = product.total / Float(width)
             for i in stride(from: 0, to: whole, by: 16) {

@@ -28,13 +28,12 @@ package enum Rows {
         }
     }
 
-    /// `sums` (C) = the sums of the columns of `x` (R, C): the gradient of a bias. Nothing happens if `sums` is nil.
-    package static func columnSums(
+    /// `sums` (C) += the sums of the columns of `x` (R, C): the gradient of a bias. Nothing happens if `sums` is nil.
+    package static func addColumnSums(
         _ sums: UnsafeMutablePointer<Float>?, _ x: UnsafePointer<Float>, rows: Int, width: Int
     ) {
         guard let sums else { return }
         precondition(rows >= 0 && width >= 0, "\(rows) rows of width \(width)")
-        sums.update(repeating: 0, count: width)
         // Four rows at a time: the sums are loaded and stored a quarter as often.
         let whole = width & ~15
         var row = 0

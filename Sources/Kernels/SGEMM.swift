@@ -44,11 +44,12 @@ package enum Linear {
         sgemm(m: rows, n: inputs, k: outputs, dY, outputs, w, inputs, beta: 0, dX, inputs)
     }
 
-    /// `dW` (out, in) = `dY`ᵀ (out, R) · `x` (R, in). Overwrites: the gradient of a microbatch has one writer.
+    /// `dW` (out, in) = `dY`ᵀ (out, R) · `x` (R, in), or += unless `overwrites`.
     package static func weightGradient(
-        _ dW: UnsafeMutablePointer<Float>, _ dY: UnsafePointer<Float>, _ x: UnsafePointer<Float>,
+        _ dW: UnsafeMutablePointer<Float>, overwrites: Bool, _ dY: UnsafePointer<Float>, _ x: UnsafePointer<Float>,
         rows: Int, inputs: Int, outputs: Int
     ) {
-        sgemm(transposeA: true, m: outputs, n: inputs, k: rows, dY, outputs, x, inputs, beta: 0, dW, inputs)
+        sgemm(transposeA: true, m: outputs, n: inputs, k: rows, dY, outputs, x, inputs, beta: overwrites ? 0 : 1,
+              dW, inputs)
     }
 }

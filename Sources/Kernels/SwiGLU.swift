@@ -12,11 +12,11 @@ package enum SwiGLU {
             let gate = gateUp + row * 2 * width, up = gate + width, out = out + row * width
             for i in stride(from: 0, to: whole, by: 16) {
                 let g = load(gate + i)
-                store(g * logistic(g) * load(up + i), out + i)
+                store(g * logistic(powerOfTwo: g * -log2e) * load(up + i), out + i)
             }
             if rest > 0 {
                 let g = load(gate + whole, first: rest)
-                store(g * logistic(g) * load(up + whole, first: rest), out + whole, first: rest)
+                store(g * logistic(powerOfTwo: g * -log2e) * load(up + whole, first: rest), out + whole, first: rest)
             }
         }
     }
@@ -54,7 +54,7 @@ package enum SwiGLU {
     @inline(__always) private static func gradient(
         _ gate: Vector, _ up: Vector, _ dOut: Vector
     ) -> (out: Vector, dGate: Vector, dUp: Vector) {
-        let s = logistic(gate), silu = gate * s
+        let s = logistic(powerOfTwo: gate * -log2e), silu = gate * s
         return (silu * up, dOut * up * s.addingProduct(silu, 1 - s), dOut * silu)
     }
 }

@@ -51,29 +51,29 @@ extension SIMD16<Float> {
     @inline(__always) func larger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
 }
 
-/// e^x per lane, relative error below 2e-7; below −87.3 the result of −87.3 (1.2e-38), above 88 that of 88. Not a
-/// number stays not a number.
+/// log₂ e: kernels fold it into a factor they multiply with anyway.
+let log2e: Float = 1.44269504
+
+/// 2^t per lane for t ≤ 127, relative error below 2e-7; 0 below −126.5. Not a number stays not a number.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2; e^r by the polynomial of Cephes' expf (S. Moshier), 2^n by its exponent bits.
-/// The C library's expf has other last bits on other processors, hence this one.
-@inline(__always) func exponential(_ x: Vector) -> Vector {
-    let low = Vector(repeating: -87.3), high = Vector(repeating: 88)
-    let clamped = x.replacing(with: low, where: x .< low).replacing(with: high, where: x .> high)
-    // Adding 1.5·2^23 rounds to an integer, which then stands in the low bits of the sum.
-    let magic = Vector(repeating: 12_582_912)
-    let shifted = magic.addingProduct(clamped, Vector(repeating: 1.44269504))
-    let n = shifted - magic
-    let r = clamped.addingProduct(n, Vector(repeating: -0.693359375)).addingProduct(n, Vector(repeating: 2.12194440e-4))
-    var p = Vector(repeating: 1.9875691500e-4)
-    p = Vector(repeating: 1.3981999507e-3).addingProduct(p, r)
-    p = Vector(repeating: 8.3334519073e-3).addingProduct(p, r)
-    p = Vector(repeating: 4.1665795894e-2).addingProduct(p, r)
-    p = Vector(repeating: 1.6666665459e-1).addingProduct(p, r)
-    p = Vector(repeating: 5.0000001201e-1).addingProduct(p, r)
-    p = (r + 1).addingProduct(p, r * r)
-    let exponent = unsafeBitCast(shifted, to: SIMD16<UInt32>.self) &<< 23
-    return unsafeBitCast(unsafeBitCast(p, to: SIMD16<UInt32>.self) &+ exponent, to: Vector.self)
+/// t = n + f with |f| ≤ 1/2; 2^f by a polynomial of least relative error (9e-8 before rounding) through 1, 2^n by its
+/// exponent bits. The C library's exp2f has other last bits on other processors, hence this one.
+@inline(__always) func powerOfTwo(_ t: Vector) -> Vector {
+    let low = Vector(repeating: -127), t = t.replacing(with: low, where: t .< low)
+    // Adding 1.5·2^23 rounds to an integer, which then stands in the low bits of the sum; 127 is the exponent's bias.
+    let magic = Vector(repeating: 12_582_912 + 127), shifted = t + magic
+    let f = t - (shifted - magic)
+    var p = Vector(repeating: 1.3264727e-3)
+    p = Vector(repeating: 9.6715130e-3).addingProduct(p, f)
+    p = Vector(repeating: 5.5507336e-2).addingProduct(p, f)
+    p = Vector(repeating: 2.4022242e-1).addingProduct(p, f)
+    p = Vector(repeating: 6.9314700e-1).addingProduct(p, f)
+    p = Vector(repeating: 1).addingProduct(p, f)
+    return p * unsafeBitCast(unsafeBitCast(shifted, to: SIMD16<UInt32>.self) &<< 23, to: Vector.self)
 }
 
-/// 1 / (1 + e^−x) per lane.
-@inline(__always) func logistic(_ x: Vector) -> Vector { 1 / (1 + exponential(-x)) }
+/// 1 / (1 + 2^t) per lane: the logistic function of −t · ln 2.
+@inline(__always) func logistic(powerOfTwo t: Vector) -> Vector {
+    let high = Vector(repeating: 126)
+    return 1 / (1 + powerOfTwo(t.replacing(with: high, where: t .> high)))
+}

@@ -132,7 +132,10 @@ struct TimelineBuilder {
             guard case .commit(let row) = attempt, !again else { return unfinishedAttempt(death.incident) }
             return row
         }
-        if case .commit(let row) = attempt { return row }
+        if case .commit(let row) = attempt {
+            // A later session took over the leaves; whether it took over chunks, too, is not recorded.
+            return record.commits[row].session == session ? row : unfinishedAttempt(record.cause(session: session, after: span.start, until: .max))
+        }
         if record.isUndecided(lineage, session: session, step: span.step, at: span.start) {
             if let pendingAttempt { return pendingAttempt }
             timeline.attempts.append(AttemptVerdict(.pending))

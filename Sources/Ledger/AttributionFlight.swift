@@ -150,20 +150,32 @@ struct FlightLog: Sendable {
 }
 
 extension RunRecord {
-    /// A slot row is written when the slot opens, with its closing still to come. In a session that has not ended,
-    /// or ended without a word, such slots are taken to reach to the last thing known of the session.
+    /// A slot row is written when the slot opens, with its closing still to come. In a session that has not ended, or
+    /// ended without a word, such a slot is taken to reach to the last that its living worker is known to have done:
+    /// events still in the worker's ring are not in the record yet, and nothing is invented in their place. An empty
+    /// slot reaches to the last thing known of the session.
     package func closingOpenSlots() -> RunRecord {
         var result = self
-        for session in Set(slots.map(\.session)) where sessions.first(where: { $0.session == session })?.endedNanoseconds == nil {
-            var last = commits.last { $0.session == session }?.nanoseconds ?? 0
-            for replica in replicas where replica.session == session {
-                last = max(last, replica.reapedNanoseconds ?? replica.spawnedNanoseconds, flights[replica.replica]?.last?.nanoseconds ?? 0)
-            }
-            for index in result.slots.indices where result.slots[index].session == session
-                && result.slots[index].closedNanoseconds <= result.slots[index].openedNanoseconds {
-                result.slots[index].closedNanoseconds = max(last, result.slots[index].openedNanoseconds)
-            }
+        for index in slots.indices where isOpen(session: slots[index].session) && slots[index].closedNanoseconds <= slots[index].openedNanoseconds {
+            let slot = slots[index], own = replicas.filter { $0.session == slot.session && $0.slot == slot.slot }
+            let last = own.max { $0.spawnedNanoseconds < $1.spawnedNanoseconds }
+            let close = last.flatMap { $0.endedNanoseconds == nil ? lastKnown(of: $0) : nil } ?? lastKnown(ofSession: slot.session)
+            result.slots[index].closedNanoseconds = max(close, slot.openedNanoseconds)
         }
         return result
+    }
+
+    /// Whether a session goes on, or ended without a word and nobody has cleared up after it yet.
+    func isOpen(session: Int) -> Bool {
+        sessions.first { $0.session == session }.map { $0.endedNanoseconds == nil } ?? true
+    }
+
+    func lastKnown(of replica: ReplicaRow) -> UInt64 {
+        max(replica.reapedNanoseconds ?? replica.spawnedNanoseconds, flights[replica.replica]?.last?.nanoseconds ?? 0)
+    }
+
+    private func lastKnown(ofSession session: Int) -> UInt64 {
+        let commit = commits.last { $0.session == session }?.nanoseconds ?? 0
+        return replicas.filter { $0.session == session }.reduce(commit) { max($0, lastKnown(of: $1)) }
     }
 }

@@ -76,7 +76,8 @@ package struct Fates: Sendable {
 
     init(_ record: RunRecord, _ lineage: Lineage, _ log: inout FlightLog) {
         var executions = Fates.collect(&log)
-        var credited: [Credit: Int] = [:]
+        // For each commit and leaf, the execution whose gradient it used.
+        var credited: [[Int?]] = record.commits.map { Array(repeating: nil, count: $0.leafReplicas.count) }
         for index in executions.indices {
             let e = executions[index]
             guard case .commit(let row) = lineage.attempt(session: e.place.session, step: e.step, at: e.start) else { continue }
@@ -84,16 +85,16 @@ package struct Fates: Sendable {
             let credits = record.commits[row].leafReplicas
             guard e.leaf < credits.count, credits[e.leaf] == e.replica else { continue }
             // The last complete one, or else the last.
-            let key = Credit(commit: row, leaf: e.leaf)
-            if let other = credited[key], executions[other].isComplete, !e.isComplete { continue }
-            credited[key] = index
+            if let other = credited[row][e.leaf], executions[other].isComplete, !e.isComplete { continue }
+            credited[row][e.leaf] = index
         }
         for index in executions.indices {
-            Fates.settle(&executions[index], index, credited, record, lineage, executions)
+            let (fate, incident) = Fates.settle(executions[index], index, credited, record, lineage, executions)
+            (executions[index].fate, executions[index].incident) = (fate, incident)
         }
         var missing: [MissingExecution] = []
         for row in lineage.rows {
-            for (leaf, replica) in record.commits[row].leafReplicas.enumerated() where credited[Credit(commit: row, leaf: leaf)] == nil {
+            for (leaf, replica) in record.commits[row].leafReplicas.enumerated() where credited[row][leaf] == nil {
                 missing.append(MissingExecution(step: record.commits[row].step, leaf: leaf, replica: replica))
             }
         }
@@ -105,8 +106,6 @@ package struct Fates: Sendable {
         let thrownAway = executions.count { [.lost, .aborted, .duplicate, .pending].contains($0.fate) }
         processedTokens = record.commits.reduce(0) { $0 + $1.tokens } + thrownAway * tokensPerLeaf
     }
-
-    private struct Credit: Hashable { var commit: Int, leaf: Int }
 
     /// Reads the executions out of the flights and marks their spans.
     private static func collect(_ log: inout FlightLog) -> [Execution] {
@@ -139,24 +138,18 @@ package struct Fates: Sendable {
     }
 
     private static func settle(
-        _ e: inout Execution, _ index: Int, _ credited: [Credit: Int], _ record: RunRecord, _ lineage: Lineage,
-        _ all: [Execution]
-    ) {
-        let winner = e.commit.flatMap { credited[Credit(commit: $0, leaf: e.leaf)] }
+        _ e: Execution, _ index: Int, _ credited: [[Int?]], _ record: RunRecord, _ lineage: Lineage, _ all: [Execution]
+    ) -> (Fate, incident: Int?) {
+        let winner = e.commit.flatMap { e.leaf < credited[$0].count ? credited[$0][e.leaf] : nil }
         if let row = e.commit, winner == index {
-            e.fate = lineage.contains[row] ? .committed : .superseded
-            e.incident = lineage.contains[row] ? nil : lineage.rewindIncident[row]
-        } else if e.died {
-            e.fate = .lost
-            e.incident = record.incidents.first { $0.replica == e.replica }?.incident
-        } else if e.isComplete, let winner, all[winner].start < e.end {
-            e.fate = .duplicate
-            e.incident = record.cause(session: e.place.session, after: e.start, until: record.commits[e.commit ?? 0].nanoseconds)
-        } else if e.commit != nil || !record.isUndecided(lineage, session: e.place.session, step: e.step, at: e.start) {
-            e.fate = .aborted
-            e.incident = record.cause(
-                session: e.place.session, after: e.start, until: e.commit.map { record.commits[$0].nanoseconds } ?? .max)
+            return lineage.contains[row] ? (.committed, nil) : (.superseded, lineage.rewindIncident[row])
         }
+        if e.died { return (.lost, record.incidents.first { $0.replica == e.replica }?.incident) }
+        let decided = e.commit.map { record.commits[$0].nanoseconds } ?? .max
+        let cause = record.cause(session: e.place.session, after: e.start, until: decided)
+        if e.isComplete, let winner, all[winner].start < e.end { return (.duplicate, cause) }
+        let isUndecided = e.commit == nil && record.isUndecided(lineage, session: e.place.session, step: e.step, at: e.start)
+        return isUndecided ? (.pending, nil) : (.aborted, cause)
     }
 }
 

@@ -96,7 +96,8 @@ package struct Headlines: Sendable {
             guard let closed = slots.map(\.closedNanoseconds).max(), let opened = slots.map(\.openedNanoseconds).min() else { continue }
             let first = record.replicas.filter { $0.session == session }.map(\.spawnedNanoseconds).min() ?? opened
             let end = max(row?.endedNanoseconds ?? closed, first)
-            total += Int(end) - Int(first)
+            let commit = record.commits.last { $0.session == session }?.nanoseconds ?? end
+            total += Int(max(end, commit)) - Int(first)
         }
         return Double(total) / 1e9
     }

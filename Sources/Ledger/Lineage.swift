@@ -19,11 +19,11 @@ package struct Lineage: Sendable {
 
     /// Where a moment of work on a step belongs.
     enum Attempt: Equatable {
-        /// The commit (an index) that ended it.
+        /// The commit (an index) that ended it; of a later session, when that one took over what was published.
         case commit(Int)
         /// The run went back before the step was committed.
         case rewound
-        /// No later commit in this session.
+        /// No later commit.
         case undecided
     }
 
@@ -102,7 +102,10 @@ package struct Lineage: Sendable {
             if rows[earlier].step == step + 1 { return .commit(rows[earlier].index) }
             if rows[earlier].step <= step { break }
         }
-        return low < rows.count ? .rewound : .undecided
+        if low < rows.count { return .rewound }
+        // A launcher that resumes from shared memory commits the step with the leaves published before.
+        guard let next = sessions.filter({ $0.key > session }).min(by: { $0.key < $1.key })?.value.first else { return .undecided }
+        return next.step == step + 1 ? .commit(next.index) : .rewound
     }
 
     /// The verdict over a commit's whole attempt.

@@ -47,23 +47,24 @@ struct ResidualSum {
     ///   - a: (R, inputs); w: (C, inputs).
     func forward(
         next: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, a: UnsafePointer<Float>, inputs: Int,
-        w: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ dropping: Dropping?, _ site: DropoutSite
+        w: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ dropping: Dropping?,
+        _ slice: Slice, _ site: DropoutSite
     ) {
         guard let dropping else {
             return Linear.forward(addingTo: next, a, w, rows: rows, inputs: inputs, outputs: width)
         }
         Rows.fill(branch, bias, rows: rows, width: width)
         Linear.forward(addingTo: branch, a, w, rows: rows, inputs: inputs, outputs: width)
-        dropping.mask(site).apply(next, base: x, branch, count: rows * width)
+        dropping.mask(site).apply(next, base: x, branch, first: slice.firstRow * width, count: rows * width)
     }
 
     /// The gradient (R, C) with respect to a · wᵀ + bias, given that with respect to `next`: the same memory without
     /// dropout, else `branch`, valid until the next call.
-    func branchGradient(_ dNext: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ site: DropoutSite)
-        -> UnsafePointer<Float>
-    {
+    func branchGradient(
+        _ dNext: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ slice: Slice, _ site: DropoutSite
+    ) -> UnsafePointer<Float> {
         guard let dropping else { return UnsafePointer(dNext) }
-        dropping.mask(site).apply(branch, base: nil, dNext, count: rows * width)
+        dropping.mask(site).apply(branch, base: nil, dNext, first: slice.firstRow * width, count: rows * width)
         return UnsafePointer(branch)
     }
 }

@@ -6,16 +6,16 @@ import RunSpec
 ///     mid  = x   + proj(attention(qkv(layerNorm1(x))))
 ///     next = mid + proj(gelu(fc(layerNorm2(mid))))
 ///
-/// with what its forward pass keeps for its backward pass. Shapes: R = B·T rows, C width, F hidden width.
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of a slice, C width, F hidden width.
 struct GPT2Block {
-    let layer: Int, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
+    let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
     let at: Offsets
     let attention: Attention, residual: ResidualSum, scratch: Scratch
 
     /// (R, C): the residual stream before, between and after the two branches. `next` is the following block's `x`.
     let x, mid, next: UnsafeMutablePointer<Float>
-    /// (R, C) the normalised rows, (R) their means and inverse standard deviations.
-    let norm1, mean1, rstd1, norm2, mean2, rstd2: UnsafeMutablePointer<Float>
+    /// (R): means and inverse standard deviations of the rows of x and mid.
+    let mean1, rstd1, mean2, rstd2: UnsafeMutablePointer<Float>
     /// (R, 3C): queries, keys and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, F): before the GELU.
@@ -44,11 +44,12 @@ struct GPT2Block {
     }
 
     init(
-        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, rows: Int, x: UnsafeMutablePointer<Float>,
-        attention: Attention, residual: ResidualSum, scratch: Scratch, arena: Arena
+        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
+        next: UnsafeMutablePointer<Float>, attention: Attention, residual: ResidualSum, scratch: Scratch, arena: Arena
     ) {
         self.layer = layer
-        self.rows = rows
+        self.slice = slice
+        rows = slice.rows
         width = config.width
         hiddenWidth = config.hidden
         epsilon = Float(config.normEpsilon)
@@ -57,12 +58,10 @@ struct GPT2Block {
         self.residual = residual
         self.scratch = scratch
         self.x = x
+        self.next = next
         mid = arena.carve(rows * width)
-        next = arena.carve(rows * width)
-        norm1 = arena.carve(rows * width)
         mean1 = arena.carve(rows)
         rstd1 = arena.carve(rows)
-        norm2 = arena.carve(rows * width)
         mean2 = arena.carve(rows)
         rstd2 = arena.carve(rows)
         packed = arena.carve(rows * config.packedWidth)
@@ -74,56 +73,59 @@ struct GPT2Block {
 
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
-        let (R, C, F) = (rows, width, hiddenWidth), active = scratch.active
+        let (R, C, F) = (rows, width, hiddenWidth), (normed, active) = (scratch.normed, scratch.active)
         // mid (R, C) = x + bias now; the product with project1 adds the rest
         LayerNorm.forward(
-            out: norm1, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
+            out: normed, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
             x: x, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C, epsilon: epsilon)
         Rows.fill(packed, w.at(at.qkvBias), rows: R, width: 3 * C)
-        Linear.forward(addingTo: packed, norm1, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
+        Linear.forward(addingTo: packed, normed, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
         residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.project1, bias: w.at(at.project1Bias),
-                         dropping, .attention(layer: layer))
+                         dropping, slice, .attention(layer: layer))
 
         // next (R, C) = mid + bias now; the product with project2 adds the rest
         LayerNorm.forward(
-            out: norm2, mean: mean2, rstd: rstd2, next: next, nextBias: w.at(at.project2Bias),
+            out: normed, mean: mean2, rstd: rstd2, next: next, nextBias: w.at(at.project2Bias),
             x: mid, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C, epsilon: epsilon)
         Rows.fill(hidden, w.at(at.expandBias), rows: R, width: F)
-        Linear.forward(addingTo: hidden, norm2, w + at.expand, rows: R, inputs: C, outputs: F)
+        Linear.forward(addingTo: hidden, normed, w + at.expand, rows: R, inputs: C, outputs: F)
         GELU.forward(out: active, x: hidden, count: R * F)
         residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.project2, bias: w.at(at.project2Bias),
-                         dropping, .feedForward(layer: layer))
+                         dropping, slice, .feedForward(layer: layer))
     }
 
-    /// Turns `scratch.dX` from the gradient with respect to `next` into that with respect to `x`, and overwrites this
-    /// block's part of the flat gradient `dW`.
+    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
+    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites the matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth)
-        let (dX, dRows, dPacked, dHidden, active) =
-            (scratch.dX, scratch.dRows, scratch.dPacked, scratch.dHidden, scratch.active)
+        let (dX, dRows, dPacked, dHidden) =
+            (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
+        let (normed, active) = (scratch.normed, scratch.active)
 
-        var dBranch = residual.branchGradient(dX, dropping, .feedForward(layer: layer))
+        let first = slice.isLast
+
+        var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(dHidden, dBranch, w + at.project2, rows: R, inputs: F, outputs: C)
         GELU.backward(dOut: dHidden, out: active, dBias: dW.at(at.expandBias), x: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.project2, dBranch, active, rows: R, inputs: F, outputs: C)
-        Rows.columnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
-        Linear.weightGradient(dW + at.expand, dHidden, norm2, rows: R, inputs: C, outputs: F)
+        Linear.weightGradient(dW + at.project2, overwrites: first, dBranch, active, rows: R, inputs: F, outputs: C)
+        Rows.addColumnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
         Linear.inputGradient(dRows, dHidden, w + at.expand, rows: R, inputs: C, outputs: F)
         LayerNorm.backward(
-            dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), dOut: dRows, x: mid, mean: mean2, rstd: rstd2,
-            gain: w + at.norm2, rows: R, width: C)
+            dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), out: normed, dOut: dRows, x: mid, mean: mean2,
+            rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
+        Linear.weightGradient(dW + at.expand, overwrites: first, dHidden, normed, rows: R, inputs: C, outputs: F)
 
-        dBranch = residual.branchGradient(dX, dropping, .attention(layer: layer))
+        dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         Linear.inputGradient(dRows, dBranch, w + at.project1, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.project1, dBranch, attended, rows: R, inputs: C, outputs: C)
-        Rows.columnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
+        Linear.weightGradient(dW + at.project1, overwrites: first, dBranch, attended, rows: R, inputs: C, outputs: C)
+        Rows.addColumnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
-        Linear.weightGradient(dW + at.qkv, dPacked, norm1, rows: R, inputs: C, outputs: 3 * C)
-        Rows.columnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
+        Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
         Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
         LayerNorm.backward(
-            dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), dOut: dRows, x: x, mean: mean1, rstd: rstd1,
-            gain: w + at.norm1, rows: R, width: C)
+            dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), out: normed, dOut: dRows, x: x, mean: mean1,
+            rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)
+        Linear.weightGradient(dW + at.qkv, overwrites: first, dPacked, normed, rows: R, inputs: C, outputs: 3 * C)
     }
 }

@@ -6,18 +6,18 @@ import RunSpec
 ///     mid  = x   + o(attention(rotate(qkv(rmsNorm1(x)))))
 ///     next = mid + down(silu(gate(rmsNorm2(mid))) · up(rmsNorm2(mid)))
 ///
-/// with what its forward pass keeps for its backward pass. Shapes: R = B·T rows, C width, F hidden width, P packed
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of a slice, C width, F hidden width, P packed
 /// width of queries, keys and values. Query, key and value matrices are adjacent, gate and up matrices too: one product
 /// each.
 struct LlamaBlock {
-    let layer: Int, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
+    let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
     let at: Offsets
     let attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch
 
     /// (R, C): the residual stream before, between and after the two branches. `next` is the following block's `x`.
     let x, mid, next: UnsafeMutablePointer<Float>
-    /// (R, C) the normalised rows, (R) their inverse root mean squares.
-    let norm1, rstd1, norm2, rstd2: UnsafeMutablePointer<Float>
+    /// (R): inverse root mean squares of the rows of x and mid.
+    let rstd1, rstd2: UnsafeMutablePointer<Float>
     /// (R, P): queries and keys, rotated, and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, 2F): gate and up.
@@ -66,11 +66,12 @@ struct LlamaBlock {
     }
 
     init(
-        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, rows: Int, x: UnsafeMutablePointer<Float>,
-        attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch, arena: Arena
+        _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
+        next: UnsafeMutablePointer<Float>, attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch, arena: Arena
     ) {
         self.layer = layer
-        self.rows = rows
+        self.slice = slice
+        rows = slice.rows
         width = config.width
         hiddenWidth = config.hidden
         packedWidth = config.packedWidth
@@ -81,11 +82,9 @@ struct LlamaBlock {
         self.residual = residual
         self.scratch = scratch
         self.x = x
+        self.next = next
         mid = arena.carve(rows * width)
-        next = arena.carve(rows * width)
-        norm1 = arena.carve(rows * width)
         rstd1 = arena.carve(rows)
-        norm2 = arena.carve(rows * width)
         rstd2 = arena.carve(rows)
         packed = arena.carve(rows * packedWidth)
         attended = arena.carve(rows * width)
@@ -96,47 +95,52 @@ struct LlamaBlock {
 
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
-        let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), active = scratch.active
+        let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
         // mid (R, C) = x now; the product with output adds the rest
-        RMSNorm.forward(out: norm1, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
-        Linear.forward(packed, norm1, w + at.qkv, rows: R, inputs: C, outputs: P)
+        RMSNorm.forward(out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
+        Linear.forward(packed, normed, w + at.qkv, rows: R, inputs: C, outputs: P)
         rotary.rotate(packed, rows: R, packedWidth: P, inverse: false)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
         residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.output, bias: nil,
-                         dropping, .attention(layer: layer))
+                         dropping, slice, .attention(layer: layer))
 
         // next (R, C) = mid now; the product with down adds the rest
-        RMSNorm.forward(out: norm2, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
-        Linear.forward(hidden, norm2, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
+        RMSNorm.forward(out: normed, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
+        Linear.forward(hidden, normed, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
         SwiGLU.forward(out: active, gateUp: hidden, rows: R, width: F)
         residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.down, bias: nil,
-                         dropping, .feedForward(layer: layer))
+                         dropping, slice, .feedForward(layer: layer))
     }
 
-    /// Turns `scratch.dX` from the gradient with respect to `next` into that with respect to `x`, and overwrites this
-    /// block's part of the flat gradient `dW`.
+    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
+    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites the matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
-        let (dX, dRows, dPacked, dHidden, active) =
-            (scratch.dX, scratch.dRows, scratch.dPacked, scratch.dHidden, scratch.active)
+        let (dX, dRows, dPacked, dHidden) =
+            (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
+        let (normed, active) = (scratch.normed, scratch.active)
 
-        var dBranch = residual.branchGradient(dX, dropping, .feedForward(layer: layer))
+        let first = slice.isLast
+
+        var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(active, dBranch, w + at.down, rows: R, inputs: F, outputs: C)
         SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.down, dBranch, active, rows: R, inputs: F, outputs: C)
-        Linear.weightGradient(dW + at.gateUp, dHidden, norm2, rows: R, inputs: C, outputs: 2 * F)
+        Linear.weightGradient(dW + at.down, overwrites: first, dBranch, active, rows: R, inputs: F, outputs: C)
         Linear.inputGradient(dRows, dHidden, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
         RMSNorm.backward(
-            dX: dX, dGain: dW + at.norm2, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R, width: C)
+            dX: dX, dGain: dW + at.norm2, out: normed, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R,
+            width: C)
+        Linear.weightGradient(dW + at.gateUp, overwrites: first, dHidden, normed, rows: R, inputs: C, outputs: 2 * F)
 
-        dBranch = residual.branchGradient(dX, dropping, .attention(layer: layer))
+        dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         Linear.inputGradient(dRows, dBranch, w + at.output, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.output, dBranch, attended, rows: R, inputs: C, outputs: C)
+        Linear.weightGradient(dW + at.output, overwrites: first, dBranch, attended, rows: R, inputs: C, outputs: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
-        Linear.weightGradient(dW + at.qkv, dPacked, norm1, rows: R, inputs: C, outputs: P)
         Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: P)
         RMSNorm.backward(
-            dX: dX, dGain: dW + at.norm1, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R, width: C)
+            dX: dX, dGain: dW + at.norm1, out: normed, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R,
+            width: C)
+        Linear.weightGradient(dW + at.qkv, overwrites: first, dPacked, normed, rows: R, inputs: C, outputs: P)
     }
 }

@@ -74,7 +74,7 @@ package final class Transformer {
             out: windows.embedded, tokens: inputs, table: parameters + tokenTable,
             positions: parameters.at(positionTable), rows: R, width: C, vocabulary: config.vocabulary,
             context: config.context)
-        dropping?.mask(.embedding).apply(windows.embedded, base: nil, windows.embedded, count: R * C)
+        dropping?.mask(.embedding).apply(windows.embedded, base: nil, windows.embedded, first: 0, count: R * C)
         for block in windows.gpt2 { block.forward(parameters, dropping) }
         for block in windows.llama { block.forward(parameters, dropping) }
         switch config.family {
@@ -96,8 +96,10 @@ package final class Transformer {
     package func backward(
         parameters: UnsafePointer<Float>, targets: UnsafePointer<Int32>, gradient: UnsafeMutablePointer<Float>
     ) -> Double {
-        let (R, C) = (rows, config.width), (dX, dNormed) = (windows.scratch.dX, windows.scratch.dRows)
-        clearPadding(gradient)
+        let (R, C) = (rows, config.width), (dX, dNormed) = (windows.scratch.dX, windows.dNormed)
+        for range in windows.accumulated {
+            (gradient + range.lowerBound).update(repeating: 0, count: range.count)
+        }
         windows.head.backward(
             losses: rowLosses, dX: dNormed, dW: gradient + headMatrix, x: windows.normed, w: parameters + headMatrix,
             targets: targets)
@@ -105,18 +107,18 @@ package final class Transformer {
         switch config.family {
         case .gpt2:
             LayerNorm.backward(
-                dX: dX, dGain: gradient + finalNorm, dBias: gradient.at(finalNormBias), dOut: dNormed, x: windows.last,
-                mean: windows.mean, rstd: windows.rstd, gain: parameters + finalNorm, rows: R, width: C)
+                dX: dX, dGain: gradient + finalNorm, dBias: gradient.at(finalNormBias), out: windows.normed,
+                dOut: dNormed, x: windows.last, mean: windows.mean, rstd: windows.rstd, gain: parameters + finalNorm,
+                bias: parameters.at(finalNormBias), rows: R, width: C)
         case .llama:
             RMSNorm.backward(
-                dX: dX, dGain: gradient + finalNorm, dOut: dNormed, x: windows.last, rstd: windows.rstd,
-                gain: parameters + finalNorm, rows: R, width: C)
+                dX: dX, dGain: gradient + finalNorm, out: windows.normed, dOut: dNormed, x: windows.last,
+                rstd: windows.rstd, gain: parameters + finalNorm, rows: R, width: C)
         }
         for block in windows.gpt2.reversed() { block.backward(parameters, gradient, dropping) }
         for block in windows.llama.reversed() { block.backward(parameters, gradient, dropping) }
-        dropping?.mask(.embedding).apply(dX, base: nil, dX, count: R * C)
+        dropping?.mask(.embedding).apply(dX, base: nil, dX, first: 0, count: R * C)
         // A tied head has already written its share to the token table's gradient.
-        if !config.tied { (gradient + tokenTable).update(repeating: 0, count: config.vocabulary * C) }
         Embedding.addTokenGradient(gradient + tokenTable, tokens: inputs, dOut: dX, rows: R, width: C)
         if let positionTable {
             Embedding.positionGradient(
@@ -154,10 +156,6 @@ package final class Transformer {
         return 6 * Double(matrices) + 6 * Double(config.layers * C * (config.context + 1))
     }
 
-    private func clearPadding(_ gradient: UnsafeMutablePointer<Float>) {
-        for gap in windows.padding { (gradient + gap.lowerBound).update(repeating: 0, count: gap.count) }
-    }
-
     private func sum(_ values: UnsafePointer<Double>, _ count: Int) -> Double {
         var sum = 0.0
         for i in 0..<count { sum += values[i] }
@@ -169,47 +167,54 @@ package final class Transformer {
 private struct Windows {
     /// (R, C): the first block's input and the last block's output.
     let embedded, last: UnsafeMutablePointer<Float>
-    /// (R, C) after the last norm; (R) its statistics.
-    let normed, mean, rstd: UnsafeMutablePointer<Float>
-    /// One of the two is empty.
+    /// (R, C) after the last norm, and the gradient with respect to it; (R) the norm's statistics.
+    let normed, dNormed, mean, rstd: UnsafeMutablePointer<Float>
+    /// Layer by layer, the slices of each in order. One of the two is empty.
     let gpt2: [GPT2Block], llama: [LlamaBlock]
     let head: Head, scratch: Scratch, rotary: LlamaBlock.Rotary?
-    /// The ranges of the flat vector between parameters.
-    let padding: [Range<Int>]
+    /// The ranges of the flat gradient that nobody overwrites: padding, gains and biases, the token table if the head is
+    /// not tied to it.
+    let accumulated: [Range<Int>]
 
     init(_ config: ModelConfig, _ layout: ParameterLayout, sequences: Int, arena: Arena) {
-        let rows = sequences * config.context
-        embedded = arena.carve(rows * config.width)
-        scratch = Scratch(config, rows: rows, arena: arena)
-        let attention = Attention(config, sequences: sequences, arena: arena)
+        let rows = sequences * config.context, size = rows * config.width
+        let slices = Slice.of(config, sequences: sequences), sliceRows = slices[0].rows
+        embedded = arena.carve(size)
+        scratch = Scratch(config, rows: rows, sliceRows: sliceRows, arena: arena)
+        let attention = Attention(config, sequences: slices[0].sequences, arena: arena)
         let residual = ResidualSum(
-            rows: rows, width: config.width, branch: arena.carve(config.dropout > 0 ? rows * config.width : 0))
+            rows: sliceRows, width: config.width, branch: arena.carve(config.dropout > 0 ? sliceRows * config.width : 0))
         var x = embedded, gpt2: [GPT2Block] = [], llama: [LlamaBlock] = []
         let rotary = config.family == .llama ? LlamaBlock.Rotary(config, arena: arena) : nil
         for layer in 0..<config.layers {
-            if let rotary {
-                llama.append(LlamaBlock(
-                    config, layout, layer: layer, rows: rows, x: x, attention: attention, rotary: rotary,
-                    residual: residual, scratch: scratch, arena: arena))
-                x = llama[layer].next
-            } else {
-                gpt2.append(GPT2Block(
-                    config, layout, layer: layer, rows: rows, x: x, attention: attention, residual: residual,
-                    scratch: scratch, arena: arena))
-                x = gpt2[layer].next
+            let next = arena.carve(size)
+            for slice in slices {
+                let at = slice.firstRow * config.width
+                if let rotary {
+                    llama.append(LlamaBlock(
+                        config, layout, layer: layer, slice: slice, x: x + at, next: next + at, attention: attention,
+                        rotary: rotary, residual: residual, scratch: scratch, arena: arena))
+                } else {
+                    gpt2.append(GPT2Block(
+                        config, layout, layer: layer, slice: slice, x: x + at, next: next + at, attention: attention,
+                        residual: residual, scratch: scratch, arena: arena))
+                }
             }
+            x = next
         }
         (self.gpt2, self.llama, self.rotary, last) = (gpt2, llama, rotary, x)
-        normed = arena.carve(rows * config.width)
+        normed = arena.carve(size)
+        dNormed = arena.carve(size)
         mean = arena.carve(rows)
         rstd = arena.carve(rows)
         head = Head(config, rows: rows, arena: arena)
-        var padding: [Range<Int>] = []
+        var accumulated: [Range<Int>] = [], end = 0
         for (number, slot) in layout.slots.enumerated() {
-            let end = slot.offset + slot.count
-            let next = number + 1 < layout.slots.count ? layout.slots[number + 1].offset : layout.count
-            if end < next { padding.append(end..<next) }
+            if end < slot.offset { accumulated.append(end..<slot.offset) }
+            end = slot.offset + slot.count
+            if slot.shape.count == 1 || number == 0 && !config.tied { accumulated.append(slot.offset..<end) }
         }
-        self.padding = padding
+        if end < layout.count { accumulated.append(end..<layout.count) }
+        self.accumulated = accumulated
     }
 }

@@ -45,7 +45,7 @@ extension TextReport {
             let bar = BlockCurve.bar(Double(nanoseconds) / Double(budget), width: 30)
             lines.append("  " + timeRow(category.code, category.name, nanoseconds) + "  " + ink.green(bar))
         }
-        lines.append("  " + ink.dim(String(repeating: "─", count: 62)))
+        lines.append("  " + ink.dim(String(repeating: "─", count: 64)))
         lines.append("  " + timeRow("", "sum", accounts.byCategory.values.reduce(0, +)))
         lines.append("  " + timeRow("", "unaccounted", accounts.unaccountedNanoseconds))
         if !accounts.straggledFor.isEmpty, accounts.straggledFor.count > 1 {
@@ -57,12 +57,13 @@ extension TextReport {
     }
 
     private func timeRow(_ code: String, _ name: String, _ nanoseconds: Int) -> String {
-        let cost = headlines.cost > 0 ? Quantity.decimal(headlines.cost(nanoseconds: nanoseconds), Quantity.moneyDigits(headlines.cost)) : ""
+        let cost = headlines.cost > 0 ? Quantity.decimal(headlines.cost(nanoseconds: nanoseconds), min(9, Quantity.moneyDigits(headlines.cost) + 2)) : ""
         let share = Double(nanoseconds) / Double(account.accounts.budgetNanoseconds)
-        return timeRow(code, name, Quantity.decimal(Double(nanoseconds) / 1e9, 3), Quantity.percent(share), cost)
+        let digits = account.accounts.budgetNanoseconds < 1_000_000_000_000 ? 4 : 3
+        return timeRow(code, name, Quantity.decimal(Double(nanoseconds) / 1e9, digits), Quantity.percent(share), cost)
     }
 
     private func timeRow(_ code: String, _ name: String, _ seconds: String, _ share: String, _ cost: String) -> String {
-        code.padded(5) + name.padded(22) + seconds.aligned(13) + share.aligned(11) + cost.aligned(11)
+        code.padded(5) + name.padded(22) + seconds.aligned(13) + share.aligned(11) + cost.aligned(13)
     }
 }

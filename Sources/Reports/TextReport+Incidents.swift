@@ -18,8 +18,8 @@ extension TextReport {
             lines += bills.suffix(ends).map(incidentLine)
         }
         if bills.count > 1 { lines.append("  " + incidentTotal(bills)) }
-        lines.append("  " + ink.dim("detected: ms after the fault, ~ when only the detection is known · cost: worker-ms · lost: microbatches"))
-        lines.append("  " + ink.dim("computed in vain · delay: ms by which the next commit came later than a median step's"))
+        lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-milliseconds"))
+        lines.append("  " + ink.dim("lost: microbatches computed in vain · delay: ms by which the next commit came late"))
         return lines
     }
 

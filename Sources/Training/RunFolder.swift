@@ -56,12 +56,20 @@ package struct RunFolder: Sendable {
             throw UserError(.unwritable, "\(path) holds a run already; `headway resume \(path)` goes on with it, or choose another folder with --out")
         }
         for folder in [path, dataPath, checkpointsPath, file("flights"), file("logs")] {
-            do {
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            } catch {
-                throw UserError(.unwritable, "the run folder \(folder) cannot be made: \(Self.reason(error)); choose another with --out")
-            }
+            let failed = Self.make(folder)
+            if failed != 0 { throw UserError(.unwritable, "the run folder \(folder) cannot be made: \(String(cString: strerror(failed))); choose another with --out") }
         }
+    }
+
+    /// Makes a folder and those it lies in. 0 or errno.
+    private static func make(_ folder: String) -> Int32 {
+        if mkdir(folder, 0o755) == 0 { return 0 }
+        let failed = errno
+        if failed == EEXIST { return FileManager.default.isDirectory(folder) ? 0 : ENOTDIR }
+        let parent = (folder as NSString).deletingLastPathComponent
+        guard failed == ENOENT, !parent.isEmpty, parent != folder else { return failed }
+        let above = make(parent)
+        return above != 0 ? above : (mkdir(folder, 0o755) == 0 ? 0 : errno)
     }
 
     /// Takes back what `create` and the preparation after it put here.
@@ -137,5 +145,12 @@ package struct RunFolder: Sendable {
         try config.apply(yaml: String(contentsOfFile: configPath, encoding: .utf8), file: configPath)
         config.model.vocabulary = description.vocabulary
         return (config, description)
+    }
+}
+
+extension FileManager {
+    fileprivate func isDirectory(_ path: String) -> Bool {
+        var directory: ObjCBool = false
+        return fileExists(atPath: path, isDirectory: &directory) && directory.boolValue
     }
 }

@@ -128,8 +128,8 @@ extension PreparedRun {
                 ? try SharedState(creating: description.segmentName, layout: layout, identity: word)
                 : try SharedState(opening: description.segmentName, layout: layout, identity: word)
         } catch .outOfMemory(let needed, let free) {
-            func megabytes(_ bytes: Int) -> String { decimal(Double(bytes) / 1e6, 1) + " MB" }
-            throw UserError(.system, "the run needs \(megabytes(needed)) of shared memory and \(megabytes(free)) are free in /dev/shm: \(config.batch.microbatches + 1) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or enlarge /dev/shm")
+            func size(_ bytes: Int) -> String { bytes < 1_000_000_000 ? decimal(Double(bytes) / 1e6, 1) + " MB" : decimal(Double(bytes) / 1e9, 1) + " GB" }
+            throw UserError(.system, "the run needs \(size(needed)) of shared memory and \(size(free)) can be had in /dev/shm: \(config.batch.microbatches + 1) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or a machine with more memory")
         } catch {
             throw UserError(.system, "shared memory \(description.segmentName): \(error)")
         }

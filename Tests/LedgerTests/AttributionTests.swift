@@ -269,4 +269,17 @@ import Ledger
         #expect(account.accounts.unaccountedNanoseconds == 0)
         #expect(account.fates.counts == [.committed: 2, .pending: 1])
     }
+
+    @Test func commitsOfALiveRunMayBeAheadOfItsRecordedEvents() {
+        var run = RunScript(outcome: "running")
+        run.begin(slots: 1, initialise: 10)
+        run.wholeSteps(3, duration: 100)
+        // The worker's ring was last read in the second step.
+        run.record.flights[1]!.removeLast(4)
+        let account = RunAccount(run.record)
+        #expect(account.accounts.budgetNanoseconds == 160)
+        #expect(account.accounts.unaccountedNanoseconds == 0)
+        #expect(account.fates.missing.map(\.step) == [3])
+        #expect(Verification(account).failures == [])
+    }
 }

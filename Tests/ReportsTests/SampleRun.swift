@@ -1,7 +1,7 @@
 import Ledger
 
-/// A run of two workers and twelve steps of a tenth of a second; worker 1 is killed in step `crashStep` of it as many
-/// times as asked.
+/// A run of two workers with steps of a tenth of a second; from step 4 on, worker 1 is killed in as many steps in a row
+/// as asked.
 struct SampleRun {
     static let millisecond: UInt64 = 1_000_000
     private(set) var record = RunRecord()

@@ -3,10 +3,117 @@ import Ledger
 import Reports
 
 @Suite struct TextReportTests {
-    @Test func show() {
-        print(TextReport.summary(SampleRun().record))
-        print(TextReport.summary(SampleRun(steps: 300, crashes: 200).record))
-        print(TextReport.checks(Verification(RunAccount(SampleRun().record))))
-        print(StatusLine(step: 412, steps: 6000, loss: 1.23456, tokensPerSecond: 30512, goodput: 0.913, workersAlive: 1, workers: 2, secondsLeft: 192, lastIncident: "worker 1 killed by signal 9 at backward of step 400").text(width: 120))
+    @Test func reportOfARunWithOneCrash() {
+        #expect(TextReport.summary(SampleRun().record) == Self.oneCrash)
     }
+
+    @Test func sampleRunIsSound() {
+        #expect(Verification(RunAccount(SampleRun().record)).failures == [])
+        #expect(Accounts(SampleRun(steps: 300, crashes: 200).record).unaccountedNanoseconds == 0)
+    }
+
+    @Test func noLineIsWiderThanAHundredColumnsAndNoneEndsInSpaces() {
+        for record in [SampleRun().record, SampleRun(steps: 300, crashes: 200).record, SampleRun(steps: 1, crashes: 0).record, RunRecord()] {
+            for line in TextReport.summary(record).split(separator: "\n") {
+                #expect(line.count <= TextReport.width)
+                #expect(line.last != " ")
+            }
+        }
+    }
+
+    @Test func hundredsOfIncidentsAreTheFirstTheLastAndATotal() {
+        let lines = TextReport.summary(SampleRun(steps: 300, crashes: 200).record).split(separator: "\n").map { String($0) }
+        let start = lines.firstIndex { $0.hasPrefix("Incidents") }!
+        #expect(lines[start + 2].contains("at backward of step 4 "))
+        #expect(lines[start + 8] == "  … 188 more")
+        #expect(lines[start + 14].contains("at backward of step 203 "))
+        #expect(lines[start + 15] == "        200 incidents, 0.000531 USD                               ⌀ 1.0    38200.0   200")
+    }
+
+    @Test func colourChangesNothingButColour() {
+        let record = SampleRun().record
+        let plain = TextReport.summary(record), coloured = TextReport.summary(record, colour: true)
+        #expect(!plain.contains("\u{1B}"))
+        #expect(coloured.contains("\u{1B}[1mRun harbour\u{1B}[0m"))
+        var stripped = coloured
+        for code in ["0", "1", "2", "31", "32"] { stripped = stripped.split(separator: "\u{1B}[\(code)m", omittingEmptySubsequences: false).joined() }
+        #expect(stripped == plain)
+    }
+
+    @Test func runWithoutAnythingIsStillAReport() {
+        #expect(TextReport.summary(RunRecord()).contains("outcome unknown after 0 steps"))
+    }
+
+    @Test func checksNameWhatFailed() {
+        var record = SampleRun().record
+        record.commits[3].leafReplicas[0] = 9
+        let text = TextReport.checks(Verification(RunAccount(record)))
+        #expect(text.contains("  FAILED  every leaf of every step was computed\n          1 of 24 leaves have no recorded execution;"))
+        #expect(text.hasSuffix("1 check failed\n"))
+    }
+
+    private static let oneCrash = """
+        Run harbour ────────────────────────────────────────────────────────────────────────────────────────
+          outcome      finished after 12 of 12 steps, 1.3 s
+          model        1.2 M parameters, 1,024 tokens a step in 2 microbatches, 12.3 k tokens trained on
+          workers      2 slots, 3 processes, 2 cores
+          setting      seed 7, BLAS core SkylakeX
+          final state  SHA-256 c0ffee12c0ffee12c0ffee12c0ffee12…
+
+        Loss ───────────────────────────────────────────────────────────────────────────────────────────────
+          training     5.5000 → 1.8333 nats per token, steps 1 to 12
+          validation   1.9000 nats per token at step 12
+                       2.7411 bits per byte
+          floor        1.2000, 0.7000 nats below the last validation
+
+               5.5000  █
+                       █
+                       █▃
+                       ██▃
+               1.8333  ████▆▄▃▂▂▁▁▁
+                       step 1    12
+           validation  █▂▁▁  5.5000 → 1.9000
+
+        Throughput ─────────────────────────────────────────────────────────────────────────────────────────
+          processed    9,574 tokens/s
+          good         9,191 tokens/s of the final weights
+          median       100.0 ms from commit to commit, 90.0 ms on CPU a microbatch
+          MFU          34.01 % of 100.0 GFLOP/s a worker, the SGEMM peak measured at start-up
+          cost         0.0000371 USD, 0.00302 USD per million good tokens
+
+        Goodput ────────────────────────────────────────────────────────────────────────────────────────────
+          compute       85.60 %   productive compute ÷ provisioned worker time
+          step          89.49 %   with the waits and glue of productive steps
+          token         96.00 %   12,288 committed ÷ 12,800 processed tokens
+          effective     85.60 %   A · R · C · S · E
+                       A 0.9996  R 0.8788  C 0.9745  S 1.0000  E 1.0000
+                       alive     computing kept      speed     worth a reference step
+
+        Where 2.674 worker-seconds went ────────────────────────────────────────────────────────────────────
+                                           seconds      share          USD
+          P1   productive compute           2.2890    85.60 %  0.000031792  █████████████████████████▋
+          S1   exposed communication        0.0790     2.95 %  0.000001097  ▉
+          S3   input wait                   0.0250     0.93 %  0.000000347  ▎
+          W1   aborted work                 0.0600     2.24 %  0.000000833  ▋
+          I2   initialisation               0.0800     2.99 %  0.000001111  ▉
+          F1   undetected failure           0.0010     0.04 %  0.000000014  ▏
+          F5   respawn                      0.0280     1.05 %  0.000000389  ▍
+          D4   awaiting admission           0.1020     3.81 %  0.000001417  █▏
+          Q2   shutdown                     0.0100     0.37 %  0.000000139  ▏
+          ────────────────────────────────────────────────────────────────
+               sum                          2.6740   100.00 %  0.000037139
+               unaccounted                  0.0000     0.00 %  0.000000000
+
+        Incidents ──────────────────────────────────────────────────────────────────────────────────────────
+                what happened                                          detected       cost  lost      delay
+             1  worker 1 killed by signal 9 at backward of step 4           1.0      191.0     1      +92.0
+          detected: ms after the fault, ~ when its instant is not known · cost: worker-milliseconds
+          lost: microbatches computed in vain · delay: ms by which the next commit came late
+
+        Checkpoints ────────────────────────────────────────────────────────────────────────────────────────
+          written      2 durable, 1 failed; the last one step-12, 14.8 MB in 25 ms
+          beside       55 ms of the writer's time, outside the sum above
+                       step-10: no space left on device
+
+        """
 }

@@ -39,6 +39,8 @@ int cs_available_cores(void);
 void *cs_shared_map(const char *name, bool create, size_t *length);
 /// Removes the name. 0 or errno.
 int cs_shared_unlink(const char *name);
+/// Bytes of memory that can be had without swapping (`MemAvailable`), LONG_MAX when unknown.
+long cs_available_memory(void);
 /// Makes every page of the range present and writable now, so that a step never faults. 0 or errno.
 int cs_populate(void *base, size_t length);
 
