@@ -189,11 +189,11 @@ def percent(share):
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
-def table(rows, first_left=1):
-    """Columns as wide as they need to be; the first `first_left` are left-aligned."""
+def table(rows, left=(0,)):
+    """Columns as wide as they need to be, those in `left` left-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     def line(row):
-        cells = (cell.ljust(w) if i < first_left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        cells = (cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
         return ("  " + "   ".join(cells)).rstrip()
     return "\n".join(line(row) for row in rows)
 

@@ -28,10 +28,10 @@ typealias Lanes = SIMDMask<SIMD16<Int32>>
     for lane in 0..<count { p[lane] = v[lane] }
 }
 
-/// The lanes 0 ..< count; all of them from 16 on, none up to 0.
+/// The lanes 0 ..< count; all of them from 16 on, none up to 0. Compared as floats: for integers the library has a loop
+/// over the lanes.
 @inline(__always) func lanes(first count: Int) -> Lanes {
-    SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-        .< SIMD16(repeating: Int32(truncatingIfNeeded: count))
+    Vector(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) .< Vector(repeating: Float(count))
 }
 
 extension SIMD16<Float> {

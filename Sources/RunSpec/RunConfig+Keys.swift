@@ -6,6 +6,8 @@ package struct ConfigKey {
     package let name: String
     package let help: String
     package let read: (RunConfig) -> String
+    /// The items of a setting that holds several; nil for all others.
+    var items: ((RunConfig) -> [String])?
     /// Returns what is wrong with the text, or nil when it was taken.
     let write: (inout RunConfig, String) -> String?
 
@@ -57,8 +59,9 @@ package struct ConfigKey {
     }
 
     static func list(_ name: String, _ path: WritableKeyPath<RunConfig, [String]>, _ help: String) -> ConfigKey {
-        ConfigKey(name: name, help: help, read: { $0[keyPath: path].joined(separator: ",") }) { config, text in
-            config[keyPath: path] = text.split(separator: ",").map { String($0) }
+        // A sequence of YAML comes with its items on lines of their own, so that they may hold commas.
+        ConfigKey(name: name, help: help, read: { $0[keyPath: path].joined(separator: ",") }, items: { $0[keyPath: path] }) { config, text in
+            config[keyPath: path] = text.split(separator: text.hasSuffix("\n") ? "\n" : ",").map { String($0) }
             return nil
         }
     }
@@ -131,7 +134,7 @@ extension RunConfig {
     /// Applies a YAML document of nested or dotted keys. A top-level `preset` is for the caller, who sees it first.
     package mutating func apply(yaml: String, file: String) throws {
         let root: Node?
-        do { root = try Yams.compose(yaml: yaml) } catch { throw UserError(.badInput, "\(file) is not YAML: \(error)") }
+        do { root = try Yams.compose(yaml: yaml) } catch { throw Self.notYAML(file, error) }
         guard let root else { return }
         guard case .mapping = root else { throw UserError(.badInput, "\(file) is not a mapping of settings") }
         try apply(root, prefix: "", file: file)
@@ -146,7 +149,7 @@ extension RunConfig {
                 try apply(value, prefix: prefix.isEmpty ? name : prefix + "." + name, file: file)
             }
         case .sequence(let items):
-            try set(prefix, to: items.compactMap(\.string).joined(separator: ","), where: file)
+            try set(prefix, to: items.compactMap(\.string).map { $0 + "\n" }.joined(), where: file)
         case .scalar(let scalar):
             try set(prefix, to: scalar.string, where: file)
         case .alias:
@@ -163,11 +166,15 @@ extension RunConfig {
                 section = String(parts[0])
                 lines.append("\(section):")
             }
-            let value = key.read(self)
-            let quoted = value.isEmpty || value.contains(where: { ",:#'\"{}[]&*!|>%@`".contains($0) }) ? "'" + value.replacing("'", with: "''") + "'" : value
-            lines.append(parts.count == 2 ? "  \(parts[1]): \(quoted)" : "\(key.name): \(quoted)")
+            let value = key.items.map { "[" + $0(self).map(Self.quoted).joined(separator: ", ") + "]" } ?? Self.quoted(key.read(self))
+            lines.append(parts.count == 2 ? "  \(parts[1]): \(value)" : "\(key.name): \(value)")
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let plain = !text.isEmpty && text.first != "-" && text.utf8.allSatisfy { $0 == 0x2E || $0 == 0x2D || $0 == 0x5F || $0 == 0x2F || ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || ($0 >= 0x30 && $0 <= 0x39) }
+        return plain ? text : "'" + text.replacing("'", with: "''") + "'"
     }
 
     /// SHA-256 of what decides the bits of the run: everything but prices, and how long the run is to be watched.
@@ -203,7 +210,11 @@ package func suggestion(for word: String, among names: [String]) -> String {
 extension RunConfig {
     /// The preset that a YAML document starts from, if it names one.
     package static func presetName(in yaml: String, file: String) throws -> String? {
-        do { return try Yams.compose(yaml: yaml)?["preset"]?.string } catch { throw UserError(.badInput, "\(file) is not YAML: \(error)") }
+        do { return try Yams.compose(yaml: yaml)?["preset"]?.string } catch { throw notYAML(file, error) }
+    }
+
+    private static func notYAML(_ file: String, _ error: any Error) -> UserError {
+        UserError(.badInput, "\(file) is not YAML: " + "\(error)".split(separator: "\n").map { $0.trimmingPrefix { $0 == " " } }.joined(separator: "; "))
     }
 
     /// Every setting, one line a section: `model  family=gpt2 layers=4 …`.

@@ -19,7 +19,7 @@ extension Launcher {
     /// Starts writing `generation`, which stays pinned until the writer is done.
     func startWriter(generation: Int) throws {
         checkpointWanted = false
-        let arguments = ["checkpoint-writer", folder.path, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash]
+        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash]
         let row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
             bytes: 0, status: "writing")
         let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))

@@ -12,7 +12,7 @@ extension Launcher {
         nextReplica += 1
         shared.setSlot(slot, replica: replica, state: .starting)
         let first = replacementFor[slot] == nil
-        let arguments = ["worker", folder.path, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
+        let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid())] + (first ? ["--measure-peak"] : [])
         let spawned = MonotonicClock.nanoseconds()
         let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
@@ -136,6 +136,8 @@ extension Launcher {
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
         let last = try finalCheckpoint()
+        // The run is not over before its result is safe: `resume` writes it again.
+        if !last.durable { throw UserError(.unwritable, last.said) }
         let now = MonotonicClock.nanoseconds()
         for row in slotRows {
             try ledger.put(SlotRow(session: session, slot: row.slot, openedNanoseconds: row.openedNanoseconds, closedNanoseconds: now))
@@ -148,7 +150,6 @@ extension Launcher {
         try ledger.setFact(RunFact.outcome, outcome.rawValue)
         try ledger.end(session: session, at: now)
         notify(.message(last.said))
-        if !last.durable { throw UserError(.unwritable, last.said) }
     }
 
     /// SHA-256 of (θ, m, v), padding included.

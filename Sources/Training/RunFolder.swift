@@ -49,34 +49,54 @@ package struct RunFolder: Sendable {
     package func flightPath(replica: Int) -> String { file("flights/replica-\(replica).ring") }
     package func logPath(replica: Int) -> String { file("logs/replica-\(replica).log") }
 
+    /// The same folder wherever a process stands: how the launcher names it to its workers.
+    package var absolutePath: String {
+        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    }
+
     /// Makes the folder and what lies in it.
-    /// - Throws: `UserError` when it cannot be written or holds a run already.
-    package func create() throws {
+    /// - Returns: the folders that were not there before, outermost first.
+    /// - Throws: `UserError` when it cannot be written, holds a run already, or holds anything else.
+    package func create() throws -> [String] {
         if FileManager.default.fileExists(atPath: configPath) {
             throw UserError(.unwritable, "\(path) holds a run already; `headway resume \(path)` goes on with it, or choose another folder with --out")
         }
-        for folder in [path, dataPath, checkpointsPath, file("flights"), file("logs")] {
-            let failed = Self.make(folder)
-            if failed != 0 { throw UserError(.unwritable, "the run folder \(folder) cannot be made: \(String(cString: strerror(failed))); choose another with --out") }
+        if let held = try? FileManager.default.contentsOfDirectory(atPath: path), !held.isEmpty {
+            throw UserError(.unwritable, "\(path) is not empty (\(held.sorted()[0])\(held.count > 1 ? " and \(held.count - 1) more" : "")); choose another folder with --out")
         }
+        var made: [String] = []
+        for folder in [path, dataPath, checkpointsPath, file("flights"), file("logs")] {
+            let failed = Self.make(folder, &made)
+            if failed != 0 {
+                Self.remove(made)
+                throw UserError(.unwritable, "the run folder \(folder) cannot be made: \(String(cString: strerror(failed))); choose another with --out")
+            }
+        }
+        return made
     }
 
-    /// Makes a folder and those it lies in. 0 or errno.
-    private static func make(_ folder: String) -> Int32 {
-        if mkdir(folder, 0o755) == 0 { return 0 }
-        let failed = errno
+    /// Takes back what a failed preparation left: everything in the run's folder, then the folders that were made for it.
+    package func undo(_ made: [String]) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] { try? FileManager.default.removeItem(atPath: file(name)) }
+        Self.remove(made)
+    }
+
+    /// Removes empty folders, innermost first.
+    private static func remove(_ made: [String]) { for folder in made.reversed() { rmdir(folder) } }
+
+    /// Makes a folder and those it lies in, and notes which were new. 0 or errno.
+    private static func make(_ folder: String, _ made: inout [String]) -> Int32 {
+        func makeOne() -> Int32 {
+            guard mkdir(folder, 0o755) == 0 else { return errno }
+            made.append(folder)
+            return 0
+        }
+        let failed = makeOne()
         if failed == EEXIST { return FileManager.default.isDirectory(folder) ? 0 : ENOTDIR }
         let parent = (folder as NSString).deletingLastPathComponent
         guard failed == ENOENT, !parent.isEmpty, parent != folder else { return failed }
-        let above = make(parent)
-        return above != 0 ? above : (mkdir(folder, 0o755) == 0 ? 0 : errno)
-    }
-
-    /// Takes back what `create` and the preparation after it put here.
-    package func empty() {
-        for name in ["config.yaml", "run.json", "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "data", "checkpoints", "flights", "logs", "lock"] {
-            try? FileManager.default.removeItem(atPath: file(name))
-        }
+        let above = make(parent, &made)
+        return above != 0 ? above : makeOne()
     }
 
     private static func reason(_ error: any Error) -> String {
@@ -131,8 +151,7 @@ package struct RunFolder: Sendable {
             throw UserError(.missing, "\(path) holds no run (there is no run.json); name the folder that `headway train` printed")
         }
         struct Format: Decodable { let format: Int, headwayVersion: String }
-        let data = try Data(contentsOf: URL(fileURLWithPath: descriptionPath))
-        guard let found = try? JSONDecoder().decode(Format.self, from: data) else {
+        guard let data = FileManager.default.contents(atPath: descriptionPath), let found = try? JSONDecoder().decode(Format.self, from: data) else {
             throw UserError(.badInput, "\(descriptionPath) is not a run description")
         }
         guard found.format == RunDescription.currentFormat else {
@@ -142,7 +161,10 @@ package struct RunFolder: Sendable {
             throw UserError(.badInput, "\(descriptionPath) lacks entries of a run description")
         }
         var config = RunConfig()
-        try config.apply(yaml: String(contentsOfFile: configPath, encoding: .utf8), file: configPath)
+        guard let yaml = try? String(contentsOfFile: configPath, encoding: .utf8) else {
+            throw UserError(.missing, "\(configPath) is missing or unreadable; without it the run cannot be understood")
+        }
+        try config.apply(yaml: yaml, file: configPath)
         config.model.vocabulary = description.vocabulary
         return (config, description)
     }

@@ -135,7 +135,7 @@ extension PreparedRun {
         defer { close(descriptor) }
         guard let line = try? String(contentsOfFile: "/proc/\(replica.pid)/cmdline", encoding: .utf8) else { return }
         let words = line.split(separator: "\0")
-        guard words.contains("worker"), words.contains(Substring(folder.path)), words.contains(Substring(String(replica.replica))) else { return }
+        guard words.contains("worker"), words.contains(Substring(folder.absolutePath)), words.contains(Substring(String(replica.replica))) else { return }
         _ = Glibc.kill(pid_t(replica.pid), SIGKILL)
         var gone = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&gone, 1, 5_000)

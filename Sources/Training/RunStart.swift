@@ -72,12 +72,11 @@ extension PreparedRun {
         try config.validate()
         try options.validate(for: config)
         try Machine.check()
-        let existed = FileManager.default.fileExists(atPath: folder.path)
-        try folder.create()
+        let made = try folder.create()
         do {
             return try fill(config, options, folder)
         } catch {
-            if !existed { try? FileManager.default.removeItem(atPath: folder.path) } else { folder.empty() }
+            folder.undo(made)
             throw error
         }
     }

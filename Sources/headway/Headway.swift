@@ -19,8 +19,9 @@ struct Headway: ParsableCommand {
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
 
             EXIT STATUS
-              0 success   1 the run or a check failed   64 usage   65 bad input   66 missing file
-              71 memory, processes or processor   73 cannot write   130 interrupted, state saved
+              0 success   1 the run or a check failed   64 usage   65 bad input
+              66 missing file   71 memory, processes or processor   73 cannot write
+              130 interrupted, state saved
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
