@@ -20,8 +20,8 @@ let c: [CSetting] = [.unsafeFlags((march == "none" ? [] : ["-march=\(march)"]) +
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swift)
 }
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swift)
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swift)
 }
 
 let package = Package(
@@ -55,5 +55,17 @@ let package = Package(
             name: "headway",
             dependencies: ["Training", "Reports", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
+        // Tests. Numeric loops are a hundred times slower in a debug build: `swift test -c release`.
+        tests("RunSpecTests", ["RunSpec"]),
+        tests("KernelsTests", ["Kernels", "RunSpec"]),
+        tests("LedgerTests", ["Ledger", "RunSpec"]),
+        tests("ModelTests", ["Model", "Kernels", "RunSpec", "CSystem"]),
+        tests("CorpusTests", ["Corpus", "RunSpec"]),
+        tests("CollectivesTests", ["Collectives", "Kernels", "RunSpec"]),
+        tests("CheckpointingTests", ["Checkpointing", "RunSpec", "CSystem"]),
+        tests("CoordinationTests", ["Coordination", "RunSpec"]),
+        tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
+        tests("ReportsTests", ["Reports", "Ledger"]),
+        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem"]),
     ]
 )

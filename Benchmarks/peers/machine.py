@@ -129,8 +129,13 @@ class Child:
         self.others = ProcessorTimes().others_since(before, self.seconds)
         self.status = process.returncode
         if self.status not in accept:
-            lines = [line for line in (self.errors or self.output).splitlines() if line.strip()]
-            raise Failure(f"{pathlib.Path(command[0]).name} ended with status {self.status}: {lines[-1].strip() if lines else 'without a word'}")
+            raise Failure(f"{pathlib.Path(command[0]).name} ended with status {self.status}: {last_words(self.errors or self.output)}")
+
+
+def last_words(text):
+    """The line of an error message that says what is wrong: the last with `error` in it, else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "without a word")
 
 
 def end(process):

@@ -23,7 +23,7 @@ package enum CausalSoftmax {
             let largest = top.largest * scale
             var sum = Vector.zero
             for i in stride(from: 0, to: whole, by: 16) {
-                let t = Vector(repeating: -largest).addingProduct(load(row + i), Vector(repeating: scale)), e = powerOfTwo(t)
+                let e = powerOfTwo(Vector(repeating: -largest).addingProduct(load(row + i), Vector(repeating: scale)))
                 sum += e
                 store(e, row + i)
             }
@@ -61,15 +61,16 @@ package enum CausalSoftmax {
             let row = scores + r * rowStride, dRow = dP + r * rowStride
             let visible = first + r + 1, whole = visible & ~15, inTail = lanes(first: visible & 15)
             let inner = dot(out + r * lead, dOut + r * lead, count: headWidth)
-            let peak = peak[r], norm = norm[r], scaledNorm = norm * scale
+            let start = Vector(repeating: -peak[r]), slope = Vector(repeating: scale * log2e)
+            let norm = norm[r], scaledNorm = norm * scale
             for i in stride(from: 0, to: whole, by: 16) {
-                let t = Vector(repeating: -peak).addingProduct(load(row + i), Vector(repeating: scale * log2e)), e = powerOfTwo(t)
+                let e = powerOfTwo(start.addingProduct(load(row + i), slope))
                 store(e * norm, row + i)
                 store(e * scaledNorm * (load(dRow + i) - inner), dRow + i)
             }
             if whole < visible {
-                let t = Vector(repeating: -peak).addingProduct(load(row + whole), Vector(repeating: scale * log2e))
-                let e = powerOfTwo(t), d = e * scaledNorm * (load(dRow + whole) - inner)
+                let e = powerOfTwo(start.addingProduct(load(row + whole), slope))
+                let d = e * scaledNorm * (load(dRow + whole) - inner)
                 store(Vector.zero.replacing(with: e * norm, where: inTail), row + whole)
                 store(Vector.zero.replacing(with: d, where: inTail), dRow + whole)
             }
@@ -80,11 +81,13 @@ package enum CausalSoftmax {
         }
     }
 
-    @inline(__always) private static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) -> Float {
-        let whole = count & ~15
+    @inline(__always) private static func dot(
+        _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int
+    ) -> Float {
+        let whole = count & ~15, rest = count & 15
         var sum = Vector.zero
         for i in stride(from: 0, to: whole, by: 16) { sum.addProduct(load(a + i), load(b + i)) }
-        if whole < count { sum.addProduct(load(a + whole, first: count - whole), load(b + whole, first: count - whole)) }
+        if rest > 0 { sum.addProduct(load(a + whole, first: rest), load(b + whole, first: rest)) }
         return sum.total
     }
 }

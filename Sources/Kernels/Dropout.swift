@@ -28,7 +28,8 @@ package struct Dropout: Sendable {
         _ out: UnsafeMutablePointer<Float>, base: UnsafePointer<Float>?, _ x: UnsafePointer<Float>,
         first: Int, count: Int
     ) {
-        precondition(first >= 0 && count >= 0 && (first + count) / 4 < Int(UInt32.max) - 8, "dropout of \(count) floats")
+        precondition(first >= 0 && count >= 0 && (first + count) / 4 < Int(UInt32.max) - 8,
+                     "dropout of \(count) floats from \(first) on")
         var i = 0
         while i < count {
             // Eight blocks make 32 words; at the ends some of them are not wanted.
@@ -59,7 +60,7 @@ package struct Dropout: Sendable {
         store(base.map { load($0) + kept } ?? kept, out)
     }
 
-    /// The 32 words of the blocks `index` ..< `index` + 8, in order: RunSpec's Philox, eight counters at a time, one per
+    /// The 32 words of the blocks `index` ..< `index` + 8, in order: RunSpec's Philox, eight counters at a time, one to a
     /// 64-bit lane, so that a product's halves need no unpacking.
     @inline(__always) private func eightBlocks(_ index: UInt32) -> SIMD32<UInt32> {
         typealias Eight = SIMD8<UInt64>
@@ -83,6 +84,7 @@ package struct Dropout: Sendable {
         (early.evenHalf, early.oddHalf) = (front.lowHalf, back.lowHalf)
         (late.evenHalf, late.oddHalf) = (front.highHalf, back.highHalf)
         return SIMD32(
-            lowHalf: unsafeBitCast(early, to: SIMD16<UInt32>.self), highHalf: unsafeBitCast(late, to: SIMD16<UInt32>.self))
+            lowHalf: unsafeBitCast(early, to: SIMD16<UInt32>.self),
+            highHalf: unsafeBitCast(late, to: SIMD16<UInt32>.self))
     }
 }

@@ -56,7 +56,7 @@ package enum LayerNorm {
         precondition(rows >= 0 && width > 0, "layer norm of \(rows) rows of width \(width)")
         let whole = width & ~15, rest = width & 15, inTail = lanes(first: rest)
         for row in 0..<rows {
-            let x = x + row * width, dOut = dOut + row * width, dX = dX + row * width, out = out + row * width
+            let x = x + row * width, out = out + row * width, dOut = dOut + row * width, dX = dX + row * width
             let average = mean[row], scale = rstd[row]
             // First pass: the two means, and this row's share of dGain and dBias.
             var sum = Vector.zero, product = Vector.zero

@@ -38,8 +38,8 @@ package struct Attention {
         vT = arena.carve(headWidth * wide)
     }
 
-    /// Small blocks waste less on the diagonal. OpenBLAS multiplies without packing, which pays here, while m · n · k is
-    /// at most a million; longer contexts do better with blocks large enough to pay for packing.
+    /// Small blocks waste less on the diagonal. While m · n · k is at most a million OpenBLAS multiplies without packing,
+    /// which pays here; longer contexts do better with blocks large enough to pay for packing.
     private static func rowsPerBlock(context: Int, headWidth: Int) -> Int {
         let limit = 1_000_000, key = context * headWidth
         return min(context, 32 * key <= limit ? 32 : 15 * key <= limit ? 16 : 128)

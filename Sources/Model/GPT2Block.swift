@@ -6,7 +6,8 @@ import RunSpec
 ///     mid  = x   + proj(attention(qkv(layerNorm1(x))))
 ///     next = mid + proj(gelu(fc(layerNorm2(mid))))
 ///
-/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of a slice, C width, F hidden width.
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the slice,
+/// C width, F hidden width.
 struct GPT2Block {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
     let at: Offsets
@@ -96,29 +97,29 @@ struct GPT2Block {
     }
 
     /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites the matrices.
+    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
         let (normed, active) = (scratch.normed, scratch.active)
 
-        let first = slice.isLast
+        let fresh = slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(dHidden, dBranch, w + at.project2, rows: R, inputs: F, outputs: C)
         GELU.backward(dOut: dHidden, out: active, dBias: dW.at(at.expandBias), x: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.project2, overwrites: first, dBranch, active, rows: R, inputs: F, outputs: C)
+        Linear.weightGradient(dW + at.project2, overwrites: fresh, dBranch, active, rows: R, inputs: F, outputs: C)
         Rows.addColumnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
         Linear.inputGradient(dRows, dHidden, w + at.expand, rows: R, inputs: C, outputs: F)
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), out: normed, dOut: dRows, x: mid, mean: mean2,
             rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
-        Linear.weightGradient(dW + at.expand, overwrites: first, dHidden, normed, rows: R, inputs: C, outputs: F)
+        Linear.weightGradient(dW + at.expand, overwrites: fresh, dHidden, normed, rows: R, inputs: C, outputs: F)
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         Linear.inputGradient(dRows, dBranch, w + at.project1, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.project1, overwrites: first, dBranch, attended, rows: R, inputs: C, outputs: C)
+        Linear.weightGradient(dW + at.project1, overwrites: fresh, dBranch, attended, rows: R, inputs: C, outputs: C)
         Rows.addColumnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
@@ -126,6 +127,6 @@ struct GPT2Block {
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), out: normed, dOut: dRows, x: x, mean: mean1,
             rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)
-        Linear.weightGradient(dW + at.qkv, overwrites: first, dPacked, normed, rows: R, inputs: C, outputs: 3 * C)
+        Linear.weightGradient(dW + at.qkv, overwrites: fresh, dPacked, normed, rows: R, inputs: C, outputs: 3 * C)
     }
 }

@@ -6,9 +6,9 @@ import RunSpec
 ///     mid  = x   + o(attention(rotate(qkv(rmsNorm1(x)))))
 ///     next = mid + down(silu(gate(rmsNorm2(mid))) · up(rmsNorm2(mid)))
 ///
-/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of a slice, C width, F hidden width, P packed
-/// width of queries, keys and values. Query, key and value matrices are adjacent, gate and up matrices too: one product
-/// each.
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the slice,
+/// C width, F hidden width, P packed width of queries, keys and values. Query, key and value matrices are adjacent, gate
+/// and up matrices too: one product each.
 struct LlamaBlock {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
     let at: Offsets
@@ -18,7 +18,8 @@ struct LlamaBlock {
     let x, mid, next: UnsafeMutablePointer<Float>
     /// (R): inverse root mean squares of the rows of x and mid.
     let rstd1, rstd2: UnsafeMutablePointer<Float>
-    /// (R, P): queries and keys, rotated, and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
+    /// (R, P): queries and keys, rotated, and values. (R, C): the attention's output. (B, H, T) twice: see
+    /// CausalSoftmax.
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, 2F): gate and up.
     let hidden: UnsafeMutablePointer<Float>
@@ -54,7 +55,8 @@ struct LlamaBlock {
 
         /// To be called once, before the first use.
         func fill(base: Double) {
-            RotaryEmbedding.table(cosines: cosines, sines: sines, context: context, headWidth: headWidth, base: base)
+            RotaryEmbedding.table(
+                cosines: cosines, sines: sines, context: context, headWidth: headWidth, base: base)
         }
 
         /// Turns queries and keys of `packed` (R, P), in place.
@@ -67,7 +69,8 @@ struct LlamaBlock {
 
     init(
         _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
-        next: UnsafeMutablePointer<Float>, attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch, arena: Arena
+        next: UnsafeMutablePointer<Float>, attention: Attention, rotary: Rotary, residual: ResidualSum,
+        scratch: Scratch, arena: Arena
     ) {
         self.layer = layer
         self.slice = slice
@@ -97,7 +100,8 @@ struct LlamaBlock {
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
         // mid (R, C) = x now; the product with output adds the rest
-        RMSNorm.forward(out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
+        RMSNorm.forward(
+            out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
         Linear.forward(packed, normed, w + at.qkv, rows: R, inputs: C, outputs: P)
         rotary.rotate(packed, rows: R, packedWidth: P, inverse: false)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
@@ -105,7 +109,8 @@ struct LlamaBlock {
                          dropping, slice, .attention(layer: layer))
 
         // next (R, C) = mid now; the product with down adds the rest
-        RMSNorm.forward(out: normed, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
+        RMSNorm.forward(
+            out: normed, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
         Linear.forward(hidden, normed, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
         SwiGLU.forward(out: active, gateUp: hidden, rows: R, width: F)
         residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.down, bias: nil,
@@ -113,34 +118,34 @@ struct LlamaBlock {
     }
 
     /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites the matrices.
+    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
         let (normed, active) = (scratch.normed, scratch.active)
 
-        let first = slice.isLast
+        let fresh = slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(active, dBranch, w + at.down, rows: R, inputs: F, outputs: C)
         SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.down, overwrites: first, dBranch, active, rows: R, inputs: F, outputs: C)
+        Linear.weightGradient(dW + at.down, overwrites: fresh, dBranch, active, rows: R, inputs: F, outputs: C)
         Linear.inputGradient(dRows, dHidden, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm2, out: normed, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R,
             width: C)
-        Linear.weightGradient(dW + at.gateUp, overwrites: first, dHidden, normed, rows: R, inputs: C, outputs: 2 * F)
+        Linear.weightGradient(dW + at.gateUp, overwrites: fresh, dHidden, normed, rows: R, inputs: C, outputs: 2 * F)
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         Linear.inputGradient(dRows, dBranch, w + at.output, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.output, overwrites: first, dBranch, attended, rows: R, inputs: C, outputs: C)
+        Linear.weightGradient(dW + at.output, overwrites: fresh, dBranch, attended, rows: R, inputs: C, outputs: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
         Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: P)
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm1, out: normed, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R,
             width: C)
-        Linear.weightGradient(dW + at.qkv, overwrites: first, dPacked, normed, rows: R, inputs: C, outputs: P)
+        Linear.weightGradient(dW + at.qkv, overwrites: fresh, dPacked, normed, rows: R, inputs: C, outputs: P)
     }
 }

@@ -99,16 +99,20 @@ package struct ParameterLayout: Sendable {
         if bias { add("\(name).bias", [width], .zeros) }
     }
 
-    private mutating func addLinear(_ name: String, _ shape: [Int], bias: Bool, residualOf config: ModelConfig? = nil) {
+    private mutating func addLinear(
+        _ name: String, _ shape: [Int], bias: Bool, residualOf config: ModelConfig? = nil
+    ) {
         addMatrix("\(name).weight", shape, transposed: true, residualOf: config)
         if bias { add("\(name).bias", [shape[0]], .zeros) }
     }
 
+    /// - Parameter config: given for a matrix that writes to the residual stream.
     private mutating func addMatrix(
         _ name: String, _ shape: [Int], transposed: Bool, residualOf config: ModelConfig? = nil, packed: Bool = false
     ) {
         let divisor = config.map { Double(2 * $0.layers).squareRoot() } ?? 1
-        add(name, shape, .normal(standardDeviation: Self.standardDeviation / divisor), transposed: transposed, packed: packed)
+        add(name, shape, .normal(standardDeviation: Self.standardDeviation / divisor), transposed: transposed,
+            packed: packed)
     }
 
     /// - Parameter packed: whether the next tensor follows without padding.
@@ -117,7 +121,8 @@ package struct ParameterLayout: Sendable {
         packed: Bool = false
     ) {
         let slot = ParameterSlot(
-            name: name, shape: shape, offset: count, initialisation: initialisation, transposedInHuggingFace: transposed)
+            name: name, shape: shape, offset: count, initialisation: initialisation,
+            transposedInHuggingFace: transposed)
         index[name] = slots.count
         slots.append(slot)
         count += slot.count

@@ -183,7 +183,8 @@ private struct Windows {
         scratch = Scratch(config, rows: rows, sliceRows: sliceRows, arena: arena)
         let attention = Attention(config, sequences: slices[0].sequences, arena: arena)
         let residual = ResidualSum(
-            rows: sliceRows, width: config.width, branch: arena.carve(config.dropout > 0 ? sliceRows * config.width : 0))
+            rows: sliceRows, width: config.width,
+            branch: arena.carve(config.dropout > 0 ? sliceRows * config.width : 0))
         var x = embedded, gpt2: [GPT2Block] = [], llama: [LlamaBlock] = []
         let rotary = config.family == .llama ? LlamaBlock.Rotary(config, arena: arena) : nil
         for layer in 0..<config.layers {

@@ -12,7 +12,18 @@ package struct Preset {
 
     package static var all: [Preset] {
         [
-            Preset(name: "demo", help: "0.8 M parameters on the generated corpus, about a minute on two cores") { _ in },
+            Preset(name: "demo", help: "a Llama of 0.8 M parameters on the generated corpus, about a minute on two cores") {
+                $0.steps = 1_600
+                $0.model.family = .llama
+                $0.model.hidden = 352
+                $0.model.context = 128
+                $0.data.tokenizer = .char
+                $0.data.validation = 0.02
+                $0.batch.sequences = 8
+                $0.schedule.peak = 4e-3
+                $0.schedule.minimum = 2e-4
+                $0.evaluation.every = 400
+            },
             Preset(name: "nanogpt-cpu", help: "nanoGPT's CPU configuration: 4 layers, width 128, context 64, batch 12, 2,000 steps") {
                 $0.steps = 2_000
                 $0.model.bias = false
@@ -41,7 +52,6 @@ package struct Preset {
                 $0.model.family = .llama
                 $0.model.keyValueHeads = 2
                 $0.model.hidden = 352
-                $0.model.bias = false
                 $0.model.normEpsilon = 1e-6
             },
             Preset(name: "tiny", help: "a model of 20 thousand parameters, for trying things out in seconds") {

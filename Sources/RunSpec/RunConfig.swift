@@ -1,5 +1,5 @@
 /// Everything that decides a run: two runs with equal configurations and equal corpora end with equal bits, whatever
-/// the number of workers and the faults. Defaults are those of the `demo` preset.
+/// the number of workers and the faults.
 package struct RunConfig: Hashable, Sendable {
     package enum Corpus: String, CaseIterable, Sendable { case tales, text }
     package enum TokenizerKind: String, CaseIterable, Sendable { case byte, char }

@@ -95,8 +95,8 @@ struct Demo: ParsableCommand, MultipliesMatrices {
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: "demo")
         let prepared = try PreparedRun.new(config, SessionOptions(workers: 4, faults: faults.map { try Fault($0) }), folder: folder)
         try TerminalSession(prepared).run()
-        say("\nA sample (temperature 0.8):\n")
-        try Sampler(folder).write(prompt: "Once upon a time", count: 500, temperature: 0.8, topK: 0, seed: 1)
+        say("\nWhat it has learned to write:\n")
+        try Sampler(folder).write(prompt: "Once upon a time", count: 600, temperature: 0.5, topK: 0, seed: 1)
         say("\nNext: headway report \(folder.path) · headway verify \(folder.path) · headway sample \(folder.path) --prompt 'The fox'")
     }
 }

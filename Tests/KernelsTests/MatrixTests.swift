@@ -6,11 +6,13 @@ import Testing
     init() { openblas_set_num_threads(1) }
 
     @Test("sgemm equals the naive product for every transposition, with room between the rows",
-          arguments: [(1, 1, 1), (15, 17, 16), (50, 33, 7), (128, 65, 96)], [(false, false), (false, true), (true, false), (true, true)])
+          arguments: [(1, 1, 1), (15, 17, 16), (50, 33, 7), (128, 65, 96)],
+          [(false, false), (false, true), (true, false), (true, true)])
     func products(shape: (Int, Int, Int), transposed: (Bool, Bool)) {
         let (m, n, k) = shape, (tA, tB) = transposed
         let lda = (tA ? m : k) + 3, ldb = (tB ? k : n) + 5, ldc = n + 2
-        let a = sample((tA ? k : m) * lda, seed: 1), b = sample((tB ? n : k) * ldb, seed: 2), start = sample(m * ldc, seed: 3)
+        let a = sample((tA ? k : m) * lda, seed: 1), b = sample((tB ? n : k) * ldb, seed: 2)
+        let start = sample(m * ldc, seed: 3)
         let c = Floats(start)
 
         sgemm(transposeA: tA, transposeB: tB, m: m, n: n, k: k, alpha: 0.5, a, lda, b, ldb, beta: 2, c.base, ldc)
@@ -20,7 +22,8 @@ import Testing
             guard column < n else { return Double(start[i]) }
             var sum = 0.0
             for l in 0..<k {
-                let left = tA ? a[l * lda + row] : a[row * lda + l], right = tB ? b[column * ldb + l] : b[l * ldb + column]
+                let left = tA ? a[l * lda + row] : a[row * lda + l]
+                let right = tB ? b[column * ldb + l] : b[l * ldb + column]
                 sum += Double(left) * Double(right)
             }
             return 2 * Double(start[i]) + 0.5 * sum
@@ -39,10 +42,10 @@ import Testing
 
     @Test("a linear layer's three products agree: the derivative of y · dY is in dX and dW") func linear() {
         let (rows, inputs, outputs) = (5, 17, 6)
-        let x = sample(rows * inputs, seed: 1), w = sample(outputs * inputs, seed: 2), dY = sample(rows * outputs, seed: 3)
-        let bias = sample(outputs, seed: 4)
-        let (y, dX, dW) = (Floats(repeating: .nan, count: rows * outputs), Floats(repeating: .nan, count: rows * inputs),
-                           Floats(repeating: .nan, count: outputs * inputs))
+        let x = sample(rows * inputs, seed: 1), w = sample(outputs * inputs, seed: 2)
+        let dY = sample(rows * outputs, seed: 3), bias = sample(outputs, seed: 4)
+        let y = Floats(repeating: .nan, count: rows * outputs), dX = Floats(repeating: .nan, count: rows * inputs)
+        let dW = Floats(repeating: .nan, count: outputs * inputs)
         func twin(_ x: [Double], _ w: [Double]) -> [Double] {
             (0..<rows * outputs).map { i -> Double in
                 let (row, output) = (i / outputs, i % outputs)

@@ -39,12 +39,14 @@ private let rows = 3
     }
 
     // Not with one entry per row: the output hardly depends on x then, and a relative error means nothing.
-    @Test("the gradients equal finite differences and add to what is there; the output comes again, bit for bit", arguments: [15, 16, 17, 50, 768])
+    @Test("the gradients equal finite differences and add to what is there; the output comes again, bit for bit",
+          arguments: [15, 16, 17, 50, 768])
     func backward(width: Int) {
-        let x = sample(rows * width, seed: 5, scale: 2), gain = sample(width, seed: 6), dOut = sample(rows * width, seed: 7)
-        let bias = sample(width, seed: 8), start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
+        let x = sample(rows * width, seed: 5, scale: 2), dOut = sample(rows * width, seed: 7)
+        let gain = sample(width, seed: 6), bias = sample(width, seed: 8), start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
         let (dX, dGain, dBias) = (Floats(start), Floats(startGain), Floats(startGain))
-        let (out, mean, rstd) = (Floats(repeating: 0, count: rows * width), Floats(repeating: 0, count: rows), Floats(repeating: 0, count: rows))
+        let out = Floats(repeating: 0, count: rows * width)
+        let (mean, rstd) = (Floats(repeating: 0, count: rows), Floats(repeating: 0, count: rows))
 
         LayerNorm.forward(
             out: out.base, mean: mean.base, rstd: rstd.base, next: nil, nextBias: nil, x: x, gain: gain, bias: bias,
@@ -89,10 +91,11 @@ private let rows = 3
         #expect(out.isIntact && next.isIntact && rstd.isIntact)
     }
 
-    @Test("the gradients equal finite differences and add to what is there; the output comes again, bit for bit", arguments: [15, 16, 17, 50, 768])
+    @Test("the gradients equal finite differences and add to what is there; the output comes again, bit for bit",
+          arguments: [15, 16, 17, 50, 768])
     func backward(width: Int) {
-        let x = sample(rows * width, seed: 5, scale: 2), gain = sample(width, seed: 6), dOut = sample(rows * width, seed: 7)
-        let start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
+        let x = sample(rows * width, seed: 5, scale: 2), dOut = sample(rows * width, seed: 7)
+        let gain = sample(width, seed: 6), start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
         let (dX, dGain) = (Floats(start), Floats(startGain))
         let (out, rstd) = (Floats(repeating: 0, count: rows * width), Floats(repeating: 0, count: rows))
 

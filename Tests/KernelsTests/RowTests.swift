@@ -7,7 +7,8 @@ import Testing
     @Test("fill, add and column sums equal their definitions", arguments: awkwardSizes, [1, 3, 4, 9])
     func passes(width: Int, rows: Int) {
         let x = sample(rows * width, seed: 1), bias = sample(width, seed: 2)
-        let (filled, added, sums) = (Floats(repeating: .nan, count: rows * width), Floats(repeating: .nan, count: rows * width), Floats(bias))
+        let filled = Floats(repeating: .nan, count: rows * width), added = Floats(repeating: .nan, count: rows * width)
+        let sums = Floats(bias)
 
         Rows.fill(filled.base, bias, rows: rows, width: width)
         Rows.add(added.base, x, bias, rows: rows, width: width)
@@ -15,13 +16,16 @@ import Testing
 
         #expect(filled.values == (0..<rows * width).map { bias[$0 % width] })
         #expect(added.values == (0..<rows * width).map { x[$0] + bias[$0 % width] })
-        let expected = (0..<width).map { i in (0..<rows).reduce(Double(bias[i])) { $0 + Double(x[$1 * width + i]) } }
+        let expected = (0..<width).map { i in
+            (0..<rows).reduce(Double(bias[i])) { $0 + Double(x[$1 * width + i]) }
+        }
         #expect(relativeError(sums.values, expected) < 1e-6)
         #expect(filled.isIntact && added.isIntact && sums.isIntact)
     }
 
     @Test("without a bias fill writes zeros and add copies") func withoutBias() {
-        let filled = Floats(repeating: .nan, count: 34), added = Floats(repeating: .nan, count: 34), x = sample(34, seed: 1)
+        let filled = Floats(repeating: .nan, count: 34), added = Floats(repeating: .nan, count: 34)
+        let x = sample(34, seed: 1)
 
         Rows.fill(filled.base, nil, rows: 2, width: 17)
         Rows.add(added.base, x, nil, rows: 2, width: 17)
@@ -33,7 +37,8 @@ import Testing
           arguments: [(1, 1), (7, 3), (8, 4), (17, 16), (33, 50), (256, 64)])
     func panels(rows: Int, width: Int) {
         let lead = width + 7, x = sample(rows * lead, seed: 1)
-        let (copy, transpose) = (Floats(repeating: 0, count: rows * (width + 2)), Floats(repeating: 0, count: width * (rows + 3)))
+        let copy = Floats(repeating: 0, count: rows * (width + 2))
+        let transpose = Floats(repeating: 0, count: width * (rows + 3))
 
         Panel.copy(copy.base, lead: width + 2, x, lead: lead, rows: rows, width: width)
         Panel.transpose(transpose.base, lead: rows + 3, x, lead: lead, rows: rows, width: width)
@@ -42,7 +47,9 @@ import Testing
             for i in 0..<width + 2 { #expect(copy.base[r * (width + 2) + i] == (i < width ? x[r * lead + i] : 0)) }
         }
         for i in 0..<width {
-            for r in 0..<rows + 3 { #expect(transpose.base[i * (rows + 3) + r] == (r < rows ? x[r * lead + i] : 0)) }
+            for r in 0..<rows + 3 {
+                #expect(transpose.base[i * (rows + 3) + r] == (r < rows ? x[r * lead + i] : 0))
+            }
         }
         #expect(copy.isIntact && transpose.isIntact)
     }
@@ -50,8 +57,8 @@ import Testing
     @Test("embedding looks up and adds positions; its gradient adds per token and per position", arguments: [15, 16, 50])
     func embedding(width: Int) {
         let (V, T, B) = (5, 3, 2), tokens: [Int32] = [4, 0, 4, 1, 4, 0]
-        let table = sample(V * width, seed: 1), positions = sample(T * width, seed: 2), dOut = sample(B * T * width, seed: 3)
-        let out = Floats(repeating: .nan, count: B * T * width)
+        let table = sample(V * width, seed: 1), positions = sample(T * width, seed: 2)
+        let dOut = sample(B * T * width, seed: 3), out = Floats(repeating: .nan, count: B * T * width)
         let (dTable, dPositions) = (Floats(repeating: 0, count: V * width), Floats(repeating: .nan, count: T * width))
 
         Embedding.forward(out: out.base, tokens: tokens, table: table, positions: positions, rows: B * T, width: width,

@@ -58,8 +58,8 @@ import Testing
         let (again, dScores) = (Floats(scores), Floats(dP))
 
         CausalSoftmax.backward(
-            scores: again.base, dP: dScores.base, peak: peak.base, norm: norm.base, out: out, dOut: dOut, lead: headWidth,
-            headWidth: headWidth, first: first, rows: rows, stride: wide, scale: Float(scale))
+            scores: again.base, dP: dScores.base, peak: peak.base, norm: norm.base, out: out, dOut: dOut,
+            lead: headWidth, headWidth: headWidth, first: first, rows: rows, stride: wide, scale: Float(scale))
 
         for r in 0..<rows {
             let row = doubles(Array(scores[r * wide..<r * wide + end])), visible = first + r + 1
@@ -87,7 +87,8 @@ import Testing
     @Test("losses and gradients equal the definition; a row without target has neither", arguments: awkwardSizes)
     func lossAndGradient(vocabulary: Int) {
         let rows = 4, wide = (vocabulary + 15) / 16 * 16
-        let values = sample(rows * wide, seed: 1, scale: 12), targets = [0, Int32(vocabulary - 1), -1, Int32(vocabulary / 2)]
+        let values = sample(rows * wide, seed: 1, scale: 12)
+        let targets = [0, Int32(vocabulary - 1), -1, Int32(vocabulary / 2)]
         let logits = Floats(values)
         var losses = [Double](repeating: .nan, count: rows)
 

@@ -86,7 +86,8 @@ private var oddLlama: ModelConfig {
                 let square = found.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(slot.count)
                 let mean = found.reduce(0.0) { $0 + Double($1) } / Double(slot.count)
                 // Five standard errors.
-                #expect(abs(square.squareRoot() / deviation - 1) < 5 / Double(2 * slot.count).squareRoot(), "\(slot.name)")
+                let error = abs(square.squareRoot() / deviation - 1)
+                #expect(error < 5 / Double(2 * slot.count).squareRoot(), "\(slot.name)")
                 #expect(abs(mean) < 5 * deviation / Double(slot.count).squareRoot(), "\(slot.name)")
             }
         }

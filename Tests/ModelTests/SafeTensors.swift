@@ -7,8 +7,12 @@ struct SafeTensors {
         let shape: [Int]
         let bytes: Data
 
-        var floats: [Float] { bytes.withUnsafeBytes { raw in (0..<bytes.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } } }
-        var integers: [Int32] { bytes.withUnsafeBytes { raw in (0..<bytes.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) } } }
+        var floats: [Float] { integers.map { Float(bitPattern: UInt32(bitPattern: $0)) } }
+        var integers: [Int32] {
+            bytes.withUnsafeBytes { raw in
+                (0..<bytes.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
+            }
+        }
     }
     let tensors: [String: Tensor]
 

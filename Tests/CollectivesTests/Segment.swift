@@ -1,0 +1,26 @@
+import Collectives
+import Foundation
+import Synchronization
+
+/// Names for segments of this process, and their removal with the test that made them.
+final class Segment {
+    private static let number = Atomic<Int>(0)
+    let name = "/headway-test-\(getpid())-\(Segment.number.add(1, ordering: .relaxed).newValue)"
+
+    deinit { SharedState.unlink(name) }
+
+    var path: String { "/dev/shm" + name }
+    var exists: Bool { FileManager.default.fileExists(atPath: path) }
+
+    func create(floats: Int = 4096, leaves: Int = 4, evaluationUnits: Int = 3, identity: UInt64 = 7) throws -> SharedState {
+        try SharedState(creating: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity)
+    }
+
+    func open(floats: Int = 4096, leaves: Int = 4, evaluationUnits: Int = 3, identity: UInt64 = 7) throws -> SharedState {
+        try SharedState(opening: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity)
+    }
+
+    static func layout(_ floats: Int = 4096, _ leaves: Int = 4, _ evaluationUnits: Int = 3) -> SharedLayout {
+        SharedLayout(parameterFloats: floats, leaves: leaves, evaluationUnits: evaluationUnits)
+    }
+}

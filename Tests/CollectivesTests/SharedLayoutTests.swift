@@ -1,0 +1,54 @@
+import Collectives
+import Foundation
+import RunSpec
+import Testing
+
+@Suite struct SharedLayoutTests {
+    @Test(arguments: [16, 32, 240, 4_080, 4_096, 4_112, 8_176, 20_944, 65_536, 65_552, 816_128, 10_745_088])
+    func `the chunks cover the parameter vector exactly once, in whole cache lines`(floats: Int) {
+        let layout = Segment.layout(floats)
+        var position = 0, sizes: Set<Int> = []
+        for chunk in 0..<SharedLayout.chunkCount {
+            let range = layout.chunk(chunk)
+            #expect(range.lowerBound == position && range.lowerBound % 16 == 0 && range.upperBound % 16 == 0, "chunk \(chunk)")
+            position = range.upperBound
+            sizes.insert(range.count)
+        }
+        #expect(position == floats)
+        // All are of one size but for one shorter one, and empty ones behind it.
+        #expect(sizes.subtracting([0, layout.chunk(0).count]).count <= 1)
+    }
+
+    @Test func `random sizes are covered exactly once`() {
+        let random = Philox(key: 8)
+        for index in 0..<500 as Range<UInt32> {
+            let floats = 16 * (1 + Int(random.uniform(.sampling, 0, 0, index: index) * 100_000))
+            let layout = Segment.layout(floats)
+            let chunks = (0..<SharedLayout.chunkCount).map { layout.chunk($0) }
+            #expect(chunks.first?.lowerBound == 0 && chunks.last?.upperBound == floats, "\(floats) floats")
+            #expect(zip(chunks, chunks.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound }, "\(floats) floats")
+        }
+    }
+
+    @Test(arguments: [(16, 1, 0), (4_096, 4, 3), (20_944, 8, 100), (1_040, 64, 1)])
+    func `no two blocks overlap, tables included, and all lie within the segment`(floats: Int, leaves: Int, units: Int) throws {
+        let segment = Segment()
+        let shared = try segment.create(floats: floats, leaves: leaves, evaluationUnits: units), layout = shared.layout
+        let blocks = (0..<leaves).map { shared.gradient($0) } + [shared.reducedGradient]
+            + (0..<SharedLayout.generationCount).flatMap { g in (0..<3).map { shared.state(generation: g, part: $0) } }
+        let starts = blocks.map { Int(bitPattern: $0) }.sorted()
+        #expect(starts.allSatisfy { $0 % 64 == 0 })
+        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 >= floats * 4 })
+        for leaf in 0..<leaves { #expect(shared.gradient(leaf) == shared.gradient(0) + leaf * layout.gradientStride) }
+        // Each block holds its own mark after all are written, the file ends behind the last, and no table was touched.
+        for (number, block) in blocks.enumerated() { block.update(repeating: Float(number + 1), count: floats) }
+        for (number, block) in blocks.enumerated() { #expect((0..<floats).allSatisfy { block[$0] == Float(number + 1) }) }
+        let size = try FileManager.default.attributesOfItem(atPath: segment.path)[.size] as? Int
+        #expect(size == layout.byteCount)
+        for table in [shared.leaves, shared.reductions, shared.updates, shared.evaluations] {
+            #expect((0..<table.count).allSatisfy { table.owner(of: $0) == 0 && !table.isDone($0, step: 0) })
+        }
+        #expect(!(0..<SharedLayout.faultsMaximum).contains { shared.faultHasFired($0) })
+        #expect((0..<SharedLayout.slotsMaximum).allSatisfy { shared.slotState($0) == (0, .empty) })
+    }
+}

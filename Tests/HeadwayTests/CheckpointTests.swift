@@ -1,0 +1,129 @@
+import Foundation
+import Ledger
+import RunSpec
+import Testing
+
+extension HeadwayCommand {
+    @Suite struct Checkpoints {
+        static let settings = ["steps=240", "evaluation.every=20"]
+
+        private func flip(_ run: TestRun, step: Int, file: String = "weights.safetensors") throws {
+            let folder = run.path + "/checkpoints"
+            let name = try #require(FileManager.default.contentsOfDirectory(atPath: folder).first { Int($0.dropFirst(5)) == step })
+            let path = "\(folder)/\(name)/\(file)"
+            var data = try Data(contentsOf: URL(fileURLWithPath: path))
+            data[data.count - 1000] ^= 0x10
+            try data.write(to: URL(fileURLWithPath: path))
+        }
+
+        @Test func `a checkpoint asked for becomes durable while training goes on, and a lost run begins from it`() throws {
+            let run = try TestRun()
+            let command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 40: validation loss")
+            let asked = try run.headway("checkpoint", run.path)
+            #expect(asked.end == .exited(0) && asked.errors.isEmpty, "\(asked.errors)")
+            let step = try #require(run.checkpoints.first)
+            #expect(asked.output == "checkpoint step-\(step) is durable\n" && step >= 40)
+            for process in run.processes { kill(process.pid, SIGKILL) }
+            command.finish()
+            #expect(unlink(try #require(run.segment)) == 0)
+            let resumed = try run.resume()
+            try run.expectFinished(resumed, Self.settings, steps: 240)
+            #expect(resumed.output.contains("restored checkpoint step-\(step)"))
+        }
+
+        @Test func `two who ask for a checkpoint at once both get one`() throws {
+            let run = try TestRun(), command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 40: validation loss")
+            let first = try run.start(["checkpoint", run.path]), second = try run.start(["checkpoint", run.path])
+            for asked in [first, second] { #expect(asked.finish() == .exited(0), "\(asked.errors)") }
+            try run.expectFinished(command, Self.settings, steps: 240)
+        }
+
+        @Test func `checkpoints fall due at their interval, and as many are kept as asked for`() throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10", "checkpoint.keep=3"]
+            let record = try run.expectFinished(run.train(workers: 2, settings), settings)
+            #expect(run.checkpoints.count == 3)
+            #expect(record.checkpoints.allSatisfy { $0.status == "durable" && $0.bytes > 0 } && record.checkpoints.last?.step == 50)
+        }
+
+        /// A run that was interrupted with at least two checkpoints on disk.
+        private func interrupted(_ run: TestRun) throws -> (newest: Int, before: Int) {
+            let command = try run.train(workers: 2, Self.settings + ["checkpoint.every=20"])
+            try command.wait(for: "checkpoint step-20 is durable")
+            try command.wait(for: "step 60: validation loss")
+            command.signal(SIGINT)
+            try run.expectInterrupted(command)
+            try #require(run.checkpoints.count == 2)
+            return (run.checkpoints[0], run.checkpoints[1])
+        }
+
+        @Test(arguments: ["weights.safetensors", "optimizer.safetensors"])
+        func `with a flipped bit in the newest checkpoint a run falls back to the one before, and says so`(file: String) throws {
+            let run = try TestRun(), (newest, before) = try interrupted(run)
+            try flip(run, step: newest, file: file)
+            let command = try run.resume()
+            let record = try run.expectFinished(command, Self.settings + ["checkpoint.every=20"], steps: 240)
+            #expect(record.sessions[1].startStep == before && record.sessions[1].source == "checkpoint")
+            #expect(command.output.contains("checkpoint step-\(newest)") && command.output.contains("restored checkpoint step-\(before); \(newest - before) committed step"), "\(command.output)")
+        }
+
+        @Test func `with all checkpoints damaged a run begins from step 0 with clean moments`() throws {
+            let run = try TestRun(), (newest, before) = try interrupted(run)
+            for step in [newest, before] { try flip(run, step: step, file: "optimizer.safetensors") }
+            let record = try run.expectFinished(run.resume(), Self.settings + ["checkpoint.every=20"], steps: 240)
+            #expect(record.sessions[1].startStep == 0)
+        }
+
+        @Test func `a checkpoint writer that is killed costs the checkpoint and nothing else`() throws {
+            let run = try TestRun(), settings = ["steps=240", "evaluation.every=20", "checkpoint.every=40"]
+            let command = try run.train(workers: 2, settings)
+            var killed: Set<pid_t> = []
+            let caught = eventually {
+                for writer in run.processes where writer.isCheckpointWriter && kill(writer.pid, SIGKILL) == 0 { killed.insert(writer.pid) }
+                return !killed.isEmpty
+            }
+            #expect(caught)
+            let record = try run.expectFinished(command, settings, steps: 240)
+            #expect(record.checkpoints.contains { $0.durableNanoseconds == nil && $0.status != "durable" } && record.checkpoints.last?.status == "durable")
+            let names = try FileManager.default.contentsOfDirectory(atPath: run.path + "/checkpoints")
+            #expect(!names.contains { $0.contains("tmp") }, "\(names)")
+        }
+
+        @Test func `a last checkpoint that cannot be written is an error, and the run is not lost`() throws {
+            let run = try TestRun()
+            let command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 40: validation loss")
+            let folder = run.path + "/checkpoints"
+            try FileManager.default.removeItem(atPath: folder)
+            _ = try run.write("run/checkpoints", [])
+            command.finish()
+            #expect(command.end == .exited(Int(UserError.Status.unwritable.rawValue)), "\(command.errors)")
+            #expect(command.errors.hasPrefix("headway: ") && command.errors.split(separator: "\n").count == 1, "\(command.errors)")
+            #expect(run.processes.isEmpty)
+            try FileManager.default.removeItem(atPath: folder)
+            try run.expectFinished(run.resume(), Self.settings, steps: 240)
+        }
+
+        @Test func `a checkpoint of a run that does not run, or is none, is refused`() throws {
+            let run = try TestRun()
+            run.expectRefused(try run.headway("checkpoint", run.path), .missing, "\(run.path) holds no run (there is no run.json)")
+            try run.expectFinished(run.train(workers: 1))
+            run.expectRefused(try run.headway("checkpoint", run.path), .usage, "\(run.path) is not running")
+        }
+
+        /// The lock is held from the first moment, the signal that asks for a checkpoint is taken later.
+        @Test func `a checkpoint asked for while a resumed run still prepares does not end it`() throws {
+            let run = try TestRun()
+            let first = try run.train(workers: 2, Self.settings)
+            try first.wait(for: "step 40: validation loss")
+            first.signal(SIGINT)
+            try run.expectInterrupted(first)
+            let resumed = try run.resume()
+            #expect(eventually { (try? String(contentsOfFile: run.path + "/lock", encoding: .utf8)) == "\(resumed.pid)\n" })
+            let asked = try run.start(["checkpoint", run.path])
+            asked.finish()
+            try run.expectFinished(resumed, Self.settings, steps: 240)
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import CSystem
+import Foundation
+import Ledger
+import RunSpec
+import Testing
+
+extension HeadwayCommand {
+    @Suite struct LauncherDeath {
+        static let settings = ["steps=240", "evaluation.every=20"]
+
+        /// A run whose launcher was killed after step `step`; its workers have ended by themselves.
+        private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3) throws {
+            let command = try run.train(workers: workers, settings)
+            try command.wait(for: "step \(step): validation loss")
+            let descriptors = run.workers.map { cs_pidfd_open($0.pid) }
+            defer { for descriptor in descriptors { close(descriptor) } }
+            #expect(descriptors.count == workers)
+            command.signal(SIGKILL)
+            #expect(command.finish() == .signalled(9))
+            for descriptor in descriptors {
+                var ended = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                #expect(poll(&ended, 1, 10_000) == 1, "a worker outlives its launcher by 10 s")
+            }
+            // A checkpoint that is being written is finished first.
+            #expect(eventually { run.processes.isEmpty })
+        }
+
+        @Test(arguments: [1, 3, 5])
+        func `workers end by themselves, and a new launcher takes the state from shared memory`(workers: Int) throws {
+            let run = try TestRun()
+            try orphaned(run, Self.settings, step: 60)
+            let committed = try run.record.commits.count
+            let command = try run.resume("--workers", "\(workers)")
+            let record = try run.expectFinished(command, Self.settings, steps: 240)
+            #expect(record.sessions.map(\.source) == ["initial", "shared memory"] && record.sessions[1].startStep == committed)
+            #expect(record.commits.count == 240, "no committed step is computed again")
+            #expect(command.output.contains("step \(committed) is still in shared memory and its hashes hold: nothing is lost"))
+        }
+
+        @Test func `a new launcher that comes at once ends the workers of the old one first`() throws {
+            let run = try TestRun()
+            let old = try run.train(workers: 3, Self.settings)
+            try old.wait(for: "step 60: validation loss")
+            let workers = run.workers
+            for worker in workers { kill(worker.pid, SIGSTOP) }
+            old.signal(SIGKILL)
+            #expect(old.finish() == .signalled(9))
+            let record = try run.expectFinished(run.resume("--workers", "2"), Self.settings, steps: 240)
+            #expect(record.sessions.map(\.source) == ["initial", "shared memory"])
+            #expect(record.replicas.count { $0.exit == "orphaned" } == 3)
+        }
+
+        @Test func `launchers that die again and again lose no step`() throws {
+            let run = try TestRun()
+            var command = try run.train(workers: 2, Self.settings)
+            for step in stride(from: 40, through: 160, by: 40) {
+                try command.wait(for: "step \(step): validation loss")
+                command.signal(SIGKILL)
+                #expect(command.finish() == .signalled(9))
+                command = try run.resume("--workers", "\(1 + step / 40 % 3)")
+            }
+            let record = try run.expectFinished(command, Self.settings, steps: 240)
+            #expect(record.sessions.count == 5 && record.sessions.dropFirst().allSatisfy { $0.source == "shared memory" })
+            #expect(record.commits.count == 240)
+        }
+
+        @Test func `without the memory a new launcher begins from the newest checkpoint`() throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
+            try orphaned(run, settings, step: 100)
+            #expect(unlink(try #require(run.segment)) == 0)
+            let newest = try #require(run.checkpoints.first), committed = try run.record.commits.count
+            #expect(newest >= 30 && newest <= committed)
+            let record = try run.expectFinished(run.resume(), settings, steps: 240)
+            #expect(record.sessions.map(\.source) == ["initial", "checkpoint"] && record.sessions[1].startStep == newest)
+            #expect(record.commits.count == 240 + committed - newest)
+        }
+
+        @Test func `without memory and checkpoint a new launcher begins from step 0`() throws {
+            let run = try TestRun()
+            try orphaned(run, Self.settings, step: 40)
+            #expect(unlink(try #require(run.segment)) == 0)
+            let command = try run.resume()
+            let record = try run.expectFinished(command, Self.settings, steps: 240)
+            #expect(record.sessions[1].startStep == 0 && record.sessions[1].source == "initial")
+            #expect(command.output.contains("there is no checkpoint; starting again from step 0"))
+        }
+
+
+        @Test(arguments: 0..<3)
+        func `memory with a single flipped bit is not taken`(part: Int) throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
+            try orphaned(run, settings, step: 100)
+            try run.withSharedState { shared in
+                let element = shared.state(generation: shared.currentGeneration, part: part) + 1234
+                element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
+            }
+            let newest = try #require(run.checkpoints.first)
+            let record = try run.expectFinished(run.resume(), settings, steps: 240)
+            #expect(record.sessions[1].source == "checkpoint" && record.sessions[1].startStep == newest)
+        }
+
+        @Test func `workers that were killed with their launcher leave a state that is taken up`() throws {
+            let run = try TestRun()
+            let command = try run.train(workers: 3, Self.settings)
+            try command.wait(for: "step 60: validation loss")
+            for process in run.processes { kill(process.pid, SIGKILL) }
+            #expect(command.finish() == .signalled(9))
+            let record = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(record.sessions[1].source == "shared memory")
+        }
+    }
+
+    /// Two launchers and one folder, and folders that hold other things.
+    @Suite struct Ownership {
+        @Test func `a second launcher is refused and the first goes on undisturbed`() throws {
+            let run = try TestRun(), settings = ["steps=240", "evaluation.every=20"]
+            let first = try run.train(workers: 2, settings)
+            try first.wait(for: "step 20: validation loss")
+            let resume = try run.resume()
+            run.expectRefused(resume, .unwritable, "\(run.path) is in use by process \(first.pid)")
+            let train = try run.train(workers: 2, settings)
+            run.expectRefused(train, .unwritable, "\(run.path) holds a run already", "headway resume \(run.path)")
+            try run.expectFinished(first, settings, steps: 240)
+        }
+
+        /// Standard input that nobody closes keeps the first launcher in its preparation.
+        @Test func `a second launcher is refused while the first still prepares, and takes nothing from it`() throws {
+            let run = try TestRun(), pipe = try NamedPipe(run.folder + "/input")
+            let first = try run.train(workers: 2, text: "-", input: pipe.path)
+            #expect(eventually { (try? String(contentsOfFile: run.path + "/lock", encoding: .utf8)) == "\(first.pid)\n" })
+            let second = try run.train(workers: 2)
+            run.expectRefused(second, .unwritable, run.path, "choose another folder")
+            pipe.finish(Array(String(repeating: "the quick brown fox jumps over the lazy dog\n", count: 400).utf8))
+            #expect(first.finish() == .exited(0), "\(first.errors)")
+            run.expectNothingLeft()
+            try run.expectVerified()
+        }
+
+        @Test func `of two launchers that start together on one folder, one trains and the other is refused`() throws {
+            for _ in 0..<5 {
+                let run = try TestRun()
+                let launchers = try [run.train(workers: 1), run.train(workers: 1)]
+                for launcher in launchers { launcher.finish() }
+                let refused = try #require(launchers.first { $0.end != .exited(0) })
+                #expect(refused.end == .exited(Int(UserError.Status.unwritable.rawValue)), "\(refused.errors)")
+                try run.expectFinished(try #require(launchers.first { $0.end == .exited(0) }))
+            }
+        }
+
+        @Test func `a folder that holds other things is refused and left as it is`() throws {
+            let run = try TestRun()
+            for name in ["data", "logs", "checkpoints"] {
+                try FileManager.default.createDirectory(atPath: run.path + "/" + name, withIntermediateDirectories: true)
+                _ = try run.write("run/\(name)/mine.txt", "mine".utf8)
+            }
+            run.expectRefused(try run.train(workers: 2), .unwritable, "\(run.path) is not empty")
+            #expect(try FileManager.default.subpathsOfDirectory(atPath: run.path).sorted() ==
+                ["checkpoints", "checkpoints/mine.txt", "data", "data/mine.txt", "logs", "logs/mine.txt"])
+        }
+
+        @Test func `an empty folder is used, and is empty again after a failure`() throws {
+            let run = try TestRun()
+            try FileManager.default.createDirectory(atPath: run.path, withIntermediateDirectories: true)
+            run.expectRefused(try run.train(workers: 2, text: run.folder + "/missing.txt"), .missing, "missing.txt")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: run.path).isEmpty)
+            try run.expectFinished(run.train(workers: 2))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import Collectives
+import Foundation
+import Ledger
+import RunSpec
+import Testing
+import Training
+
+@Suite struct PreparedRunTests {
+    private func config(_ change: (inout RunConfig) -> Void = { _ in }) throws -> RunConfig {
+        var config = try Preset.named("tiny").config
+        change(&config)
+        return config
+    }
+
+    /// A run that is ready for its launcher, and its memory's name taken back.
+    private func prepared(_ config: RunConfig, _ temporary: TemporaryFolder, _ name: String = "run") throws -> PreparedRun {
+        let run = try PreparedRun.new(config, SessionOptions(workers: 2), folder: RunFolder(temporary.path + "/" + name))
+        run.removeSegment()
+        return run
+    }
+
+    @Test func `a run begins from weights that its seed decides`() throws {
+        let temporary = try TemporaryFolder()
+        let first = try prepared(config(), temporary, "a"), again = try prepared(config(), temporary, "b")
+        let other = try prepared(config { $0.seed = 2 }, temporary, "c")
+        #expect(first.start.stateHash == again.start.stateHash && first.start.stateHash != other.start.stateHash)
+        #expect(first.description.identity != again.description.identity)
+        #expect(first.start.step == 0 && first.start.source == "initial" && first.start.session == 1)
+        let count = first.parameters.count
+        for part in 0..<3 {
+            let a = UnsafeBufferPointer(start: first.shared.state(generation: 0, part: part), count: count)
+            let b = UnsafeBufferPointer(start: again.shared.state(generation: 0, part: part), count: count)
+            #expect(a.elementsEqual(b) { $0.bitPattern == $1.bitPattern } && a.contains { $0 != 0 } == (part == 0))
+        }
+    }
+
+    @Test func `the ledger knows the run before its first worker starts`() throws {
+        let temporary = try TemporaryFolder(), config = try config()
+        let run = try prepared(config, temporary), record = try LedgerStore.read(run.folder.ledgerPath)
+        #expect(record.facts[RunFact.initialHash] == run.start.stateHash && record.facts[RunFact.runIdentity] == run.description.identity)
+        #expect(record.facts[RunFact.steps] == "50" && record.facts[RunFact.microbatches] == "8" && record.facts[RunFact.tokensPerStep] == "512")
+        #expect(record.facts[RunFact.outcome] == "running" && record.facts[RunFact.parameters] == String(run.parameters.parameterCount))
+        #expect(record.sessions.count == 1 && record.commits.isEmpty)
+        let (read, description) = try run.folder.read()
+        #expect(read == run.config && description == run.description)
+    }
+
+    @Test func `validation units hold the tokens asked for, or all`() throws {
+        let temporary = try TemporaryFolder()
+        // Two sequences of 32 tokens a unit.
+        let some = try prepared(config { $0.evaluation.tokens = 1000 }, temporary, "a")
+        let all = try prepared(config { $0.evaluation.tokens = 0 }, temporary, "b")
+        let none = try prepared(config { $0.data.validation = 0 }, temporary, "c")
+        #expect(some.description.evaluationUnits == 16 && none.description.evaluationUnits == 0)
+        #expect(all.description.evaluationUnits > 100)
+    }
+
+    @Test func `the state hash depends on the step and on each chunk`() {
+        let prints = (0..<256).map { UInt64($0) }
+        let hash = Launcher.stateHash(step: 7, fingerprints: prints)
+        #expect(hash.count == 64 && hash == Launcher.stateHash(step: 7, fingerprints: prints))
+        #expect(hash != Launcher.stateHash(step: 8, fingerprints: prints))
+        for chunk in 0..<256 {
+            var other = prints
+            other[chunk] ^= 1 << 63
+            #expect(Launcher.stateHash(step: 7, fingerprints: other) != hash, "chunk \(chunk)")
+        }
+    }
+}
