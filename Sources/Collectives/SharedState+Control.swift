@@ -34,10 +34,13 @@ extension SharedState {
     package func setView(_ view: Int) { put(.view, UInt64(view)) }
 
     /// Makes the state of `generation`, at `step`, the current one for a new launcher. Stamps stay: what was
-    /// published of the step under way still counts.
+    /// published of the step under way still counts, and its updates lie where they were going.
     package func prepareAdoption(step: Int, generation: Int) {
-        put(.currentGeneration, UInt64(generation))
-        put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+        if generation != currentGeneration {
+            // The commit was recorded and not announced: nothing of the next step exists yet.
+            put(.currentGeneration, UInt64(generation))
+            put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+        }
         put(.stop, 0)
         put(.committedStep, UInt64(step))
         for fault in 0..<SharedLayout.faultsMaximum { cs_store(word(layout.faultTable + fault * 8), 0) }

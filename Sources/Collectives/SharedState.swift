@@ -21,6 +21,8 @@ package final class SharedState {
     package let name: String
     package let layout: SharedLayout
     let base: UnsafeMutableRawPointer
+    /// What is mapped: the size found, which is not the layout's when a segment is refused.
+    private let mappedBytes: Int
 
     /// Makes a segment of zeros. It outlives this process until `unlink`.
     /// - Parameter identity: a number both sides derive from the run and its configuration.
@@ -33,10 +35,11 @@ package final class SharedState {
             if errno == ENOSPC || errno == ENOMEM { throw .outOfMemory(neededBytes: layout.byteCount, freeBytes: free) }
             throw .system("shared memory \(name) cannot be made", errno: errno)
         }
-        (self.name, self.layout, self.base) = (name, layout, base)
+        (self.name, self.layout, self.base, mappedBytes) = (name, layout, base, length)
         put(.layoutVersion, Self.version)
         put(.byteCount, UInt64(layout.byteCount))
         put(.identity, identity)
+        put(.nextGeneration, 1)
         put(.magic, Self.magic)
     }
 
@@ -47,7 +50,7 @@ package final class SharedState {
             if errno == ENOENT { throw .noSegment(name: name) }
             throw .system("shared memory \(name) cannot be mapped", errno: errno)
         }
-        (self.name, self.layout, self.base) = (name, layout, base)
+        (self.name, self.layout, self.base, mappedBytes) = (name, layout, base, length)
         let expected: [(ControlWord, UInt64, String)] = [
             (.magic, Self.magic, "magic number"), (.layoutVersion, Self.version, "layout version"),
             (.byteCount, UInt64(layout.byteCount), "size"), (.identity, identity, "run and configuration"),
@@ -58,7 +61,7 @@ package final class SharedState {
         if length != layout.byteCount { throw .mismatch("shared memory \(name) is \(length) of \(layout.byteCount) bytes") }
     }
 
-    deinit { munmap(base, layout.byteCount) }
+    deinit { munmap(base, mappedBytes) }
 
     /// Removes the name; the memory goes with the last process that maps it.
     package static func unlink(_ name: String) { _ = cs_shared_unlink(name) }

@@ -18,10 +18,11 @@ package func reduceTree(
     precondition(leaves > 0 && leaves & (leaves - 1) == 0 && leaves <= 65_536, "\(leaves) leaves")
     precondition(range.lowerBound % 16 == 0 && range.upperBound % 16 == 0 && stride % 16 == 0, "slice \(range), stride \(stride)")
     // The lowest levels, up to eight leaves, stay in registers; above, one place per level for a left sibling that
-    // waits for its right one: 14 of them, 896 bytes, stay on the stack, where Swift puts at most 1,024.
+    // waits for its right one: 14 of them, 896 bytes, stay on the stack, where Swift puts at most 1,024. The stack is
+    // aligned to 16 bytes only, so the places are bytes, read and written unaligned.
     let group = min(leaves, 8), groups = leaves / group
-    return withUnsafeTemporaryAllocation(of: SIMD16<Float>.self, capacity: 14) { pending in
-        let pending = pending.baseAddress!
+    return withUnsafeTemporaryAllocation(byteCount: 14 * 64, alignment: 16) { bytes in
+        let pending = bytes.baseAddress!.assumingMemoryBound(to: Float.self)
         var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
         var k = range.lowerBound
         while k < range.upperBound {
@@ -31,10 +32,10 @@ package func reduceTree(
                 // A binary counter: while the newest node is a right sibling, add it to the left one that waits.
                 var level = 0
                 while index >> level & 1 == 1 {
-                    node = pending[level] + node
+                    node = load16(pending + level &* 16) + node
                     level &+= 1
                 }
-                pending[level] = node
+                store16(node, pending + level &* 16)
             }
             node *= scale
             store16(node, sum + k)

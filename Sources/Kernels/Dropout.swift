@@ -60,8 +60,8 @@ package struct Dropout: Sendable {
         store(base.map { load($0) + kept } ?? kept, out)
     }
 
-    /// The 32 words of the blocks `index` ..< `index` + 8, in order: RunSpec's Philox, eight counters at a time, one to a
-    /// 64-bit lane, so that a product's halves need no unpacking.
+    /// The 32 words of the blocks `index` ..< `index` + 8, in order: RunSpec's Philox, eight counters at a time, one to
+    /// a 64-bit lane, so that a product's halves need no unpacking.
     @inline(__always) private func eightBlocks(_ index: UInt32) -> SIMD32<UInt32> {
         typealias Eight = SIMD8<UInt64>
         let low = Eight(repeating: 0xFFFF_FFFF)

@@ -1,5 +1,5 @@
 package enum Embedding {
-    /// Row r of `out` (R, C) becomes row `tokens[r]` of `table` (V, C), plus row r mod T of `positions` (T, C) if given.
+    /// Row r of `out` (R, C) becomes row `tokens[r]` of `table` (V, C), plus row r mod T of `positions` (T, C), if any.
     package static func forward(
         out: UnsafeMutablePointer<Float>, tokens: UnsafePointer<Int32>, table: UnsafePointer<Float>,
         positions: UnsafePointer<Float>?, rows: Int, width: Int, vocabulary: Int, context: Int

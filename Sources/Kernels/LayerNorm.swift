@@ -38,8 +38,8 @@ package enum LayerNorm {
     }
 
     /// Adds the gradients with respect to `x`, `gain` and `bias` to `dX`, `dGain` and `dBias`, given `dOut`; and writes
-    /// to `out` what `forward` wrote there, bit for bit: weight gradients need it again, and computing it here costs less
-    /// memory traffic than keeping it since the forward pass.
+    /// to `out` what `forward` wrote there, bit for bit: weight gradients need it again, and computing it here costs
+    /// less memory traffic than keeping it since the forward pass.
     ///
     /// With n = (x − mean) · rstd and g = dOut · gain: dx = rstd · (g − mean(g) − n · mean(g · n)).
     /// - Parameters:

@@ -47,7 +47,9 @@ package enum Panel {
 
     /// Four floats from each of four rows.
     @inline(__always) private static func quad(_ x: UnsafePointer<Float>, _ lead: Int) -> Vector {
-        func four(_ p: UnsafePointer<Float>) -> SIMD4<Float> { UnsafeRawPointer(p).loadUnaligned(as: SIMD4<Float>.self) }
+        func four(_ p: UnsafePointer<Float>) -> SIMD4<Float> {
+            UnsafeRawPointer(p).loadUnaligned(as: SIMD4<Float>.self)
+        }
         return Vector(
             lowHalf: SIMD8(lowHalf: four(x), highHalf: four(x + lead)),
             highHalf: SIMD8(lowHalf: four(x + 2 * lead), highHalf: four(x + 3 * lead)))

@@ -6,7 +6,7 @@ import RunSpec
 /// Queries go in blocks of rows: a block that ends at position `end` multiplies with the keys before `end` only, so the
 /// masked half is skipped but for the corners on the diagonal. Scores live in scratch of one block and are computed
 /// again in the backward pass; only two floats per row and head are kept.
-package struct Attention {
+struct Attention {
     let sequences: Int, context: Int, heads: Int, keyValueHeads: Int, headWidth: Int
     /// Rows of a query block.
     let block: Int
@@ -20,7 +20,7 @@ package struct Attention {
     /// (D, wide) each: the same keys and values, transposed.
     private let kT, vT: UnsafeMutablePointer<Float>
 
-    package init(_ config: ModelConfig, sequences: Int, arena: Arena) {
+    init(_ config: ModelConfig, sequences: Int, arena: Arena) {
         self.sequences = sequences
         context = config.context
         heads = config.heads
@@ -38,8 +38,8 @@ package struct Attention {
         vT = arena.carve(headWidth * wide)
     }
 
-    /// Small blocks waste less on the diagonal. While m · n · k is at most a million OpenBLAS multiplies without packing,
-    /// which pays here; longer contexts do better with blocks large enough to pay for packing.
+    /// Small blocks waste less on the diagonal. While m · n · k is at most a million OpenBLAS multiplies without
+    /// packing, which pays here; longer contexts do better with blocks large enough to pay for packing.
     private static func rowsPerBlock(context: Int, headWidth: Int) -> Int {
         let limit = 1_000_000, key = context * headWidth
         return min(context, 32 * key <= limit ? 32 : 15 * key <= limit ? 16 : 128)
@@ -50,7 +50,7 @@ package struct Attention {
     private var scale: Float { 1 / Float(headWidth).squareRoot() }
 
     /// `out` (R, C), R = B·T, from `packed` (R, packedWidth); keeps `peak` and `norm` (B, H, T).
-    package func forward(
+    func forward(
         out: UnsafeMutablePointer<Float>, peak: UnsafeMutablePointer<Float>, norm: UnsafeMutablePointer<Float>,
         packed: UnsafePointer<Float>
     ) {
@@ -79,7 +79,7 @@ package struct Attention {
     }
 
     /// Overwrites `dPacked` (R, packedWidth), given `dOut` (R, C) and what `forward` saw and left.
-    package func backward(
+    func backward(
         dPacked: UnsafeMutablePointer<Float>, dOut: UnsafePointer<Float>, out: UnsafePointer<Float>,
         peak: UnsafePointer<Float>, norm: UnsafePointer<Float>, packed: UnsafePointer<Float>
     ) {

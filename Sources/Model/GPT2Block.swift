@@ -6,8 +6,8 @@ import RunSpec
 ///     mid  = x   + proj(attention(qkv(layerNorm1(x))))
 ///     next = mid + proj(gelu(fc(layerNorm2(mid))))
 ///
-/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the slice,
-/// C width, F hidden width.
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
+/// slice, C width, F hidden width.
 struct GPT2Block {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
     let at: Offsets
@@ -102,9 +102,7 @@ struct GPT2Block {
         let (R, C, F) = (rows, width, hiddenWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active)
-
-        let fresh = slice.isLast
+        let (normed, active) = (scratch.normed, scratch.active), fresh = slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(dHidden, dBranch, w + at.project2, rows: R, inputs: F, outputs: C)

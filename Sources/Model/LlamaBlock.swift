@@ -6,9 +6,9 @@ import RunSpec
 ///     mid  = x   + o(attention(rotate(qkv(rmsNorm1(x)))))
 ///     next = mid + down(silu(gate(rmsNorm2(mid))) · up(rmsNorm2(mid)))
 ///
-/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the slice,
-/// C width, F hidden width, P packed width of queries, keys and values. Query, key and value matrices are adjacent, gate
-/// and up matrices too: one product each.
+/// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
+/// slice, C width, F hidden width, P packed width of queries, keys and values. Query, key and value matrices are
+/// adjacent, gate and up matrices too: one product each.
 struct LlamaBlock {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
     let at: Offsets
@@ -123,9 +123,7 @@ struct LlamaBlock {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active)
-
-        let fresh = slice.isLast
+        let (normed, active) = (scratch.normed, scratch.active), fresh = slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         Linear.inputGradient(active, dBranch, w + at.down, rows: R, inputs: F, outputs: C)

@@ -172,8 +172,8 @@ private struct Windows {
     /// Layer by layer, the slices of each in order. One of the two is empty.
     let gpt2: [GPT2Block], llama: [LlamaBlock]
     let head: Head, scratch: Scratch, rotary: LlamaBlock.Rotary?
-    /// The ranges of the flat gradient that nobody overwrites: padding, gains and biases, the token table if the head is
-    /// not tied to it.
+    /// The ranges of the flat gradient that nobody overwrites: padding, gains and biases, the token table if the head
+    /// is not tied to it.
     let accumulated: [Range<Int>]
 
     init(_ config: ModelConfig, _ layout: ParameterLayout, sequences: Int, arena: Arena) {

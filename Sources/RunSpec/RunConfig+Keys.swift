@@ -149,6 +149,9 @@ extension RunConfig {
                 try apply(value, prefix: prefix.isEmpty ? name : prefix + "." + name, file: file)
             }
         case .sequence(let items):
+            if let key = ConfigKey.all.first(where: { $0.name == prefix }), key.items == nil {
+                throw UserError(.usage, "\(file): `\(prefix)` is a list, but takes one value")
+            }
             try set(prefix, to: items.compactMap(\.string).map { $0 + "\n" }.joined(), where: file)
         case .scalar(let scalar):
             try set(prefix, to: scalar.string, where: file)
@@ -177,8 +180,12 @@ extension RunConfig {
         return plain ? text : "'" + text.replacing("'", with: "''") + "'"
     }
 
-    /// SHA-256 of what decides the bits of the run: everything but prices, and how long the run is to be watched.
-    package var digest: String { sha256(Array(yaml.utf8)) }
+    /// SHA-256 of what identifies the run: everything but prices.
+    package var digest: String {
+        var priceless = self
+        priceless.cost = Cost()
+        return sha256(priceless.yaml.utf8)
+    }
 }
 
 /// `; did you mean …?` when something in `names` is near to `word`, else nothing.

@@ -75,6 +75,12 @@ package struct RunConfig: Hashable, Sendable {
         step == steps || (checkpoint.every > 0 && step > 0 && step % checkpoint.every == 0)
     }
 
+    /// `8 or 16`, `8`: the positive multiples of `unit` next to `count`.
+    private static func multiples(around count: Int, of unit: Int) -> String {
+        let below = count / unit * unit
+        return below > 0 ? "\(below) or \(below + unit)" : "\(below + unit)"
+    }
+
     /// - Throws: `UserError` naming the first key whose value cannot be.
     package func validate() throws {
         func need(_ condition: Bool, _ message: @autoclosure () -> String) throws {
@@ -92,7 +98,7 @@ package struct RunConfig: Hashable, Sendable {
         try need(batch.microbatches & (batch.microbatches - 1) == 0,
             "batch.microbatches \(batch.microbatches) is not a power of two; the gradient tree needs one")
         try need(batch.sequences % batch.microbatches == 0,
-            "batch.sequences \(batch.sequences) is not a multiple of batch.microbatches \(batch.microbatches); use \(batch.sequences / batch.microbatches * batch.microbatches) or \((batch.sequences / batch.microbatches + 1) * batch.microbatches) sequences")
+            "batch.sequences \(batch.sequences) is not a multiple of batch.microbatches \(batch.microbatches); use \(Self.multiples(around: batch.sequences, of: batch.microbatches)) sequences")
         try need(data.corpus == .tales || !data.files.isEmpty,
             "data.corpus is text but no file is named; pass --text FILE")
         try need(schedule.warmup <= steps,

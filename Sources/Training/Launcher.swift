@@ -138,7 +138,7 @@ package final class Launcher {
 
     private func open() throws {
         let now = MonotonicClock.nanoseconds()
-        shared.announce(step: step, current: shared.currentGeneration, next: (shared.currentGeneration + 1) % SharedLayout.generationCount, stop: false)
+        shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
         for slot in 0..<description.slots {
             slotRows.append(SlotRow(session: session, slot: slot, openedNanoseconds: now, closedNanoseconds: now))
             try ledger.put(slotRows[slot])

@@ -13,12 +13,15 @@ final class Segment {
     var exists: Bool { FileManager.default.fileExists(atPath: path) }
 
     func create(floats: Int = 4096, leaves: Int = 4, evaluationUnits: Int = 3, identity: UInt64 = 7) throws -> SharedState {
-        try SharedState(creating: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity)
+        Self.kept(try SharedState(creating: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity))
     }
 
     func open(floats: Int = 4096, leaves: Int = 4, evaluationUnits: Int = 3, identity: UInt64 = 7) throws -> SharedState {
-        try SharedState(opening: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity)
+        Self.kept(try SharedState(opening: name, layout: Self.layout(floats, leaves, evaluationUnits), identity: identity))
     }
+
+    /// Mappings stay until the process ends, so that a pointer into one is good for the whole of a test.
+    private static func kept(_ shared: SharedState) -> SharedState { Unmanaged.passRetained(shared).takeUnretainedValue() }
 
     static func layout(_ floats: Int = 4096, _ leaves: Int = 4, _ evaluationUnits: Int = 3) -> SharedLayout {
         SharedLayout(parameterFloats: floats, leaves: leaves, evaluationUnits: evaluationUnits)

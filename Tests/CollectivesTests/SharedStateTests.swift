@@ -47,7 +47,10 @@ import Testing
 
     @Test func `a mapping that ends leaves the segment to the others`() throws {
         let segment = Segment()
-        do { try segment.create().gradient(2)[5] = 8 }
+        do {
+            let first = try SharedState(creating: segment.name, layout: Segment.layout(), identity: 7)
+            withExtendedLifetime(first) { first.gradient(2)[5] = 8 }
+        }
         #expect(segment.exists)
         #expect(try segment.open().gradient(2)[5] == 8)
     }
@@ -126,5 +129,18 @@ import Testing
         #expect(shared.committedStep == 5 && shared.currentGeneration == 2 && shared.nextGeneration == 0 && !shared.stopRequested)
         #expect(shared.leaves.isDone(2, step: 4) && !shared.leaves.isDone(2, step: 5))
         #expect(shared.slotState(1) == (0, .empty) && !shared.faultHasFired(3))
+    }
+
+    /// Chunks that were updated into one generation are not there when the step is to go into another.
+    @Test(arguments: 0..<3, 0..<3)
+    func `after a take-over no update counts that lies elsewhere than where the step goes`(current: Int, next: Int) throws {
+        guard current != next else { return }
+        let segment = Segment(), shared = try segment.create()
+        shared.announce(step: 5, current: current, next: next, stop: false)
+        shared.reductions.markDone(7, step: 5)
+        shared.updates.markDone(7, step: 5)
+        shared.prepareAdoption(step: 5, generation: current)
+        #expect(shared.currentGeneration == current && shared.nextGeneration != current)
+        #expect(shared.nextGeneration == next || !shared.updates.isDone(7, step: 5))
     }
 }

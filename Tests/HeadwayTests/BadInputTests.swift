@@ -66,7 +66,7 @@ extension HeadwayCommand {
             let preset = given.arguments.contains("--preset") || given.arguments.contains("preset.yaml") ? [] : ["--preset", "tiny"]
             let command = try run.start(["train"] + preset + given.arguments)
             run.expectRefused(command, given.status)
-            for word in given.words { #expect(command.errors.contains(word), "\(command.errors)") }
+            for word in given.words { #expect(command.errors.contains(word), "\(command.complaint)") }
             // Without --out the run would be in runs/tiny-1.
             #expect(try FileManager.default.subpathsOfDirectory(atPath: run.folder).sorted() == before)
             #expect(command.output.isEmpty)
@@ -128,8 +128,8 @@ extension HeadwayCommand {
             try FileManager.default.removeItem(atPath: run.path + "/" + name)
             let resumed = try run.resume()
             #expect(![.exited(0), .exited(130)].contains(resumed.finish()) && { if case .exited = resumed.end { true } else { false } }())
-            #expect(resumed.errors.hasPrefix("headway: ") && resumed.errors.split(separator: "\n").count == 1, "\(resumed.errors)")
-            #expect(resumed.errors.contains((name as NSString).lastPathComponent), "\(resumed.errors)")
+            #expect(resumed.errors.hasPrefix("headway: ") && resumed.errors.split(separator: "\n").count == 1, "\(resumed.complaint)")
+            #expect(resumed.errors.contains((name as NSString).lastPathComponent), "\(resumed.complaint)")
             run.expectNothingLeft()
         }
 
@@ -158,7 +158,7 @@ extension HeadwayCommand {
         func `arguments that cannot be read end with the usage status`(arguments: [String]) throws {
             let run = try TestRun(), command = try run.start(arguments)
             #expect(command.finish() == .exited(64))
-            #expect(command.errors.contains("Error: ") && command.output.isEmpty, "\(command.errors)")
+            #expect(command.errors.contains("Error: ") && command.output.isEmpty, "\(command.complaint)")
             #expect(try FileManager.default.contentsOfDirectory(atPath: run.folder).isEmpty)
         }
     }

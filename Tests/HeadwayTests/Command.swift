@@ -29,6 +29,8 @@ final class Command {
 
     var output: String { String(decoding: pipes[0].bytes, as: UTF8.self) }
     var errors: String { String(decoding: pipes[1].bytes, as: UTF8.self) }
+    /// The beginning of standard error: a crash prints pages.
+    var complaint: String { String(errors.prefix(400)) }
 
     /// - Parameter input: a file to read as standard input.
     init(_ arguments: [String], in folder: String, input: String = "/dev/null") throws {
@@ -82,7 +84,7 @@ final class Command {
     /// Waits until standard output contains `text`.
     func wait(for text: String, limitSeconds: Double = limitSeconds) throws {
         guard pump(limitSeconds, until: { self.output.contains(text) }) else {
-            throw Stuck(description: "headway \(arguments.joined(separator: " ")): no `\(text)` in \(output)\(errors)")
+            throw Stuck(description: "headway \(arguments.joined(separator: " ")): no `\(text)` in \(output)\(complaint)")
         }
     }
 
@@ -91,7 +93,7 @@ final class Command {
     func finish(limitSeconds: Double = limitSeconds, at location: SourceLocation = #_sourceLocation) -> End {
         if let end { return end }
         if !pump(limitSeconds, until: { self.end != nil }) {
-            Issue.record("headway \(arguments.joined(separator: " ")) still runs after \(limitSeconds) s: \(output)\(errors)", sourceLocation: location)
+            Issue.record("headway \(arguments.joined(separator: " ")) still runs after \(limitSeconds) s: \(output)\(complaint)", sourceLocation: location)
             signal(SIGKILL)
             _ = reap(wait: true)
         }

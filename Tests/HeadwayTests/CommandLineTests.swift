@@ -56,7 +56,7 @@ extension HeadwayCommand {
             let run = try TestRun()
             for number in 1...2 {
                 let command = try run.headway("train", "--preset", "tiny", "--workers", "1")
-                #expect(command.end == .exited(0), "\(command.errors)")
+                #expect(command.end == .exited(0), "\(command.complaint)")
                 #expect(FileManager.default.fileExists(atPath: run.folder + "/runs/tiny-\(number)/ledger.sqlite"))
             }
         }
@@ -68,9 +68,9 @@ extension HeadwayCommand {
             let piped = try TestRun(), file = try TestRun(), settings = ["data.tokenizer=\(tokenizer)"]
             let path = try file.write("text", Self.text)
             let first = try file.train(workers: 2, settings, text: path)
-            #expect(first.finish() == .exited(0), "\(first.errors)")
+            #expect(first.finish() == .exited(0), "\(first.complaint)")
             let second = try piped.train(workers: 2, settings, text: "-", input: path)
-            #expect(second.finish() == .exited(0), "\(second.errors)")
+            #expect(second.finish() == .exited(0), "\(second.complaint)")
             #expect(try piped.record.facts["final.sha256"] == file.record.facts["final.sha256"])
             piped.expectNothingLeft()
         }
@@ -80,14 +80,14 @@ extension HeadwayCommand {
             let run = try TestRun()
             _ = try run.write(name, Self.text)
             let command = try run.train(workers: 2, text: "./" + name)
-            #expect(command.finish() == .exited(0), "\(command.errors)")
+            #expect(command.finish() == .exited(0), "\(command.complaint)")
             try run.expectVerified()
         }
 
         @Test func `a run folder may have any name`() throws {
             let run = try TestRun(), folder = run.folder + "/my run's # folder, ünï"
             let command = try run.headway("train", "--preset", "tiny", "--workers", "2", "--out", folder)
-            #expect(command.end == .exited(0), "\(command.errors)")
+            #expect(command.end == .exited(0), "\(command.complaint)")
             #expect(try run.headway("verify", folder).end == .exited(0))
             #expect(try run.headway("sample", folder, "--tokens", "5").end == .exited(0))
         }

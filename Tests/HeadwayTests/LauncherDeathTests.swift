@@ -3,10 +3,11 @@ import Foundation
 import Ledger
 import RunSpec
 import Testing
+import Training
 
 extension HeadwayCommand {
     @Suite struct LauncherDeath {
-        static let settings = ["steps=240", "evaluation.every=20"]
+        static let settings = ["steps=240", "evaluation.every=15"]
 
         /// A run whose launcher was killed after step `step`; its workers have ended by themselves.
         private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3) throws {
@@ -25,10 +26,11 @@ extension HeadwayCommand {
             #expect(eventually { run.processes.isEmpty })
         }
 
-        @Test(arguments: [1, 3, 5])
-        func `workers end by themselves, and a new launcher takes the state from shared memory`(workers: Int) throws {
+        /// Generations of the state take turns: an odd and an even step lie in different ones.
+        @Test(arguments: [1, 3, 5], [45, 60])
+        func `workers end by themselves, and a new launcher takes the state from shared memory`(workers: Int, step: Int) throws {
             let run = try TestRun()
-            try orphaned(run, Self.settings, step: 60)
+            try orphaned(run, Self.settings, step: step)
             let committed = try run.record.commits.count
             let command = try run.resume("--workers", "\(workers)")
             let record = try run.expectFinished(command, Self.settings, steps: 240)
@@ -53,20 +55,20 @@ extension HeadwayCommand {
         @Test func `launchers that die again and again lose no step`() throws {
             let run = try TestRun()
             var command = try run.train(workers: 2, Self.settings)
-            for step in stride(from: 40, through: 160, by: 40) {
+            for step in [45, 60, 105, 135, 180] {
                 try command.wait(for: "step \(step): validation loss")
                 command.signal(SIGKILL)
                 #expect(command.finish() == .signalled(9))
-                command = try run.resume("--workers", "\(1 + step / 40 % 3)")
+                command = try run.resume("--workers", "\(1 + step / 15 % 3)")
             }
             let record = try run.expectFinished(command, Self.settings, steps: 240)
-            #expect(record.sessions.count == 5 && record.sessions.dropFirst().allSatisfy { $0.source == "shared memory" })
+            #expect(record.sessions.count == 6 && record.sessions.dropFirst().allSatisfy { $0.source == "shared memory" })
             #expect(record.commits.count == 240)
         }
 
         @Test func `without the memory a new launcher begins from the newest checkpoint`() throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 100)
+            try orphaned(run, settings, step: 105)
             #expect(unlink(try #require(run.segment)) == 0)
             let newest = try #require(run.checkpoints.first), committed = try run.record.commits.count
             #expect(newest >= 30 && newest <= committed)
@@ -77,7 +79,7 @@ extension HeadwayCommand {
 
         @Test func `without memory and checkpoint a new launcher begins from step 0`() throws {
             let run = try TestRun()
-            try orphaned(run, Self.settings, step: 40)
+            try orphaned(run, Self.settings, step: 45)
             #expect(unlink(try #require(run.segment)) == 0)
             let command = try run.resume()
             let record = try run.expectFinished(command, Self.settings, steps: 240)
@@ -89,7 +91,7 @@ extension HeadwayCommand {
         @Test(arguments: 0..<3)
         func `memory with a single flipped bit is not taken`(part: Int) throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 100)
+            try orphaned(run, settings, step: 105)
             try run.withSharedState { shared in
                 let element = shared.state(generation: shared.currentGeneration, part: part) + 1234
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
@@ -97,6 +99,38 @@ extension HeadwayCommand {
             let newest = try #require(run.checkpoints.first)
             let record = try run.expectFinished(run.resume(), settings, steps: 240)
             #expect(record.sessions[1].source == "checkpoint" && record.sessions[1].startStep == newest)
+        }
+
+        /// The launcher may die between the record, which counts, and the announcement.
+        @Test(arguments: [45, 60])
+        func `a commit that was recorded and not announced counts`(step: Int) throws {
+            let run = try TestRun()
+            try orphaned(run, Self.settings, step: step)
+            let record = try run.record, last = try #require(record.commits.last), ledger = try LedgerStore(writing: run.path + "/ledger.sqlite")
+            // The workers finished the step that was under way: all that lacks is its record.
+            try run.withSharedState { shared in
+                #expect(shared.committedStep == last.step && shared.updates.allDone(step: last.step))
+                try ledger.append(CommitRow(
+                    session: last.session, step: last.step + 1, view: last.view, nanoseconds: MonotonicClock.nanoseconds(), lossSum: shared.stepLoss.nats,
+                    tokens: shared.stepLoss.tokens, gradientNorm: shared.gradientNorm, learningRate: last.learningRate, parentHash: last.stateHash,
+                    stateHash: Launcher.stateHash(step: last.step + 1, fingerprints: shared.fingerprints(generation: shared.nextGeneration)),
+                    leafReplicas: (0..<8).map { shared.leafReplica($0) }))
+            }
+            let finished = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(finished.sessions[1].source == "shared memory" && finished.sessions[1].startStep == last.step + 1)
+            #expect(finished.commits.count == 240)
+        }
+
+        /// A worker that dies while it makes its flight recorder leaves a file without a header, or a piece of one.
+        @Test(arguments: [0, 40, 4096])
+        func `a flight recorder that was not finished costs the record of its worker and no more`(bytes: Int) throws {
+            let run = try TestRun()
+            try orphaned(run, Self.settings, step: 60)
+            #expect(truncate(run.path + "/flights/replica-2.ring", off_t(bytes)) == 0)
+            let command = try run.resume()
+            #expect(command.finish() == .exited(0), "\(command.complaint)")
+            #expect(try run.record.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+            run.expectNothingLeft()
         }
 
         @Test func `workers that were killed with their launcher leave a state that is taken up`() throws {
@@ -131,7 +165,7 @@ extension HeadwayCommand {
             let second = try run.train(workers: 2)
             run.expectRefused(second, .unwritable, run.path, "choose another folder")
             pipe.finish(Array(String(repeating: "the quick brown fox jumps over the lazy dog\n", count: 400).utf8))
-            #expect(first.finish() == .exited(0), "\(first.errors)")
+            #expect(first.finish() == .exited(0), "\(first.complaint)")
             run.expectNothingLeft()
             try run.expectVerified()
         }
@@ -142,7 +176,7 @@ extension HeadwayCommand {
                 let launchers = try [run.train(workers: 1), run.train(workers: 1)]
                 for launcher in launchers { launcher.finish() }
                 let refused = try #require(launchers.first { $0.end != .exited(0) })
-                #expect(refused.end == .exited(Int(UserError.Status.unwritable.rawValue)), "\(refused.errors)")
+                #expect(refused.end == .exited(Int(UserError.Status.unwritable.rawValue)), "\(refused.complaint)")
                 try run.expectFinished(try #require(launchers.first { $0.end == .exited(0) }))
             }
         }

@@ -67,7 +67,7 @@ extension HeadwayCommand {
             for step in [100, 200, 300] {
                 try command.wait(for: "step \(step): validation loss")
                 let report = try run.headway("report", run.path)
-                #expect(report.end == .exited(0) && report.errors.isEmpty, "\(report.errors)")
+                #expect(report.end == .exited(0) && report.errors.isEmpty, "\(report.complaint)")
                 #expect(report.output.contains("P1   productive compute") && report.output.contains("worker 1 killed by signal 9 at backward of step 90"))
             }
             try run.expectFinished(command, settings, steps: 400)
@@ -102,7 +102,7 @@ extension HeadwayCommand {
             try run.expectFinished(run.train(workers: 2))
             func sample(_ arguments: String...) throws -> String {
                 let command = try run.start(["sample", run.path, "--prompt", "The ", "--tokens", "60"] + arguments)
-                #expect(command.finish() == .exited(0), "\(command.errors)")
+                #expect(command.finish() == .exited(0), "\(command.complaint)")
                 #expect(command.output.hasPrefix("The "))
                 return command.output
             }

@@ -100,11 +100,12 @@ final class TestRun {
     }
 
     /// The run's shared memory, mapped for as long as `body` takes.
-    func withSharedState(_ body: (SharedState) -> Void) throws {
+    func withSharedState(_ body: (SharedState) throws -> Void) throws {
         let (config, description) = try RunFolder(path).read()
         let layout = SharedLayout(
             parameterFloats: ParameterLayout(config.model).count, leaves: config.batch.microbatches, evaluationUnits: description.evaluationUnits)
-        body(try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config)))
+        let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
+        try withExtendedLifetime(shared) { try body(shared) }
     }
 
     // MARK: What must hold
@@ -130,7 +131,7 @@ final class TestRun {
     /// an undisturbed run of one worker.
     @discardableResult
     func expectFinished(_ command: Command, _ settings: [String] = [], steps: Int = 50, at location: SourceLocation = #_sourceLocation) throws -> RunRecord {
-        try #require(command.finish(at: location) == .exited(0), "\(command.errors)", sourceLocation: location)
+        try #require(command.finish(at: location) == .exited(0), "\(command.complaint)", sourceLocation: location)
         expectNothingLeft(at: location)
         let record = try record, committed = RunAccount(record).commits.map(\.step)
         #expect(record.facts[RunFact.outcome] == "finished", sourceLocation: location)
@@ -146,13 +147,13 @@ final class TestRun {
     func expectVerified(at location: SourceLocation = #_sourceLocation) throws {
         let verify = try headway("verify", path), lines = verify.output.split(separator: "\n")
         let failed = lines.indices.filter { lines[$0].contains("FAILED") }.map { lines[$0...].prefix(3).joined(separator: " ") }
-        #expect(verify.end == .exited(0), "\(failed)\(verify.errors)", sourceLocation: location)
+        #expect(verify.end == .exited(0), "\(failed)\(verify.complaint)", sourceLocation: location)
     }
 
     /// The session was interrupted in order: exit status 130, one sentence, a checkpoint of the last committed step.
     @discardableResult
     func expectInterrupted(_ command: Command, at location: SourceLocation = #_sourceLocation) throws -> RunRecord {
-        try #require(command.finish(at: location) == .exited(130), "\(command.errors)", sourceLocation: location)
+        try #require(command.finish(at: location) == .exited(130), "\(command.complaint)", sourceLocation: location)
         #expect(command.errors == "headway: interrupted; `headway resume \(path)` goes on\n", sourceLocation: location)
         expectNothingLeft(at: location)
         let record = try record
@@ -164,10 +165,11 @@ final class TestRun {
 
     /// Refused: the exit status, one line on standard error that contains `words`, nothing left.
     func expectRefused(_ command: Command, _ status: UserError.Status, _ words: String..., at location: SourceLocation = #_sourceLocation) {
-        #expect(command.finish(at: location) == .exited(Int(status.rawValue)), "\(command.errors)", sourceLocation: location)
-        #expect(command.errors.hasPrefix("headway: ") && command.errors.hasSuffix("\n"), "\(command.errors)", sourceLocation: location)
-        #expect(command.errors.split(separator: "\n").count == 1, "\(command.errors)", sourceLocation: location)
-        for word in words { #expect(command.errors.contains(word), "\(command.errors)", sourceLocation: location) }
+        #expect(command.finish(at: location) == .exited(Int(status.rawValue)), "\(command.complaint)", sourceLocation: location)
+        let said = command.errors, isOneLine = said.hasPrefix("headway: ") && said.hasSuffix("\n") && said.split(separator: "\n").count == 1
+        #expect(isOneLine, "\(command.complaint)", sourceLocation: location)
+        let missing = words.filter { !said.contains($0) }
+        #expect(missing.isEmpty, "\(command.complaint)", sourceLocation: location)
         expectNoSegmentStranded(at: location)
     }
 
@@ -179,7 +181,7 @@ final class TestRun {
     static func reference(_ settings: [String] = []) throws -> String {
         if let known = references.withLock({ $0[settings] }) { return known }
         let run = try TestRun(), command = try run.train(workers: 1, settings)
-        #expect(command.finish() == .exited(0), "\(command.errors)")
+        #expect(command.finish() == .exited(0), "\(command.complaint)")
         let record = try run.record
         let digest = try #require(record.facts[RunFact.finalDigest])
         #expect(digest.count == 64 && record.incidents.isEmpty)

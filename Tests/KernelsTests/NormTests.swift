@@ -43,7 +43,8 @@ private let rows = 3
           arguments: [15, 16, 17, 50, 768])
     func backward(width: Int) {
         let x = sample(rows * width, seed: 5, scale: 2), dOut = sample(rows * width, seed: 7)
-        let gain = sample(width, seed: 6), bias = sample(width, seed: 8), start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
+        let gain = sample(width, seed: 6), bias = sample(width, seed: 8)
+        let start = sample(rows * width, seed: 9), startGain = sample(width, seed: 10)
         let (dX, dGain, dBias) = (Floats(start), Floats(startGain), Floats(startGain))
         let out = Floats(repeating: 0, count: rows * width)
         let (mean, rstd) = (Floats(repeating: 0, count: rows), Floats(repeating: 0, count: rows))

@@ -54,7 +54,8 @@ import Testing
         #expect(copy.isIntact && transpose.isIntact)
     }
 
-    @Test("embedding looks up and adds positions; its gradient adds per token and per position", arguments: [15, 16, 50])
+    @Test("embedding looks up and adds positions; its gradient adds per token and per position",
+          arguments: [15, 16, 50])
     func embedding(width: Int) {
         let (V, T, B) = (5, 3, 2), tokens: [Int32] = [4, 0, 4, 1, 4, 0]
         let table = sample(V * width, seed: 1), positions = sample(T * width, seed: 2)
@@ -137,7 +138,8 @@ import Testing
     @Test("the kept values are added to the base") func addsToBase() {
         let (x, base) = (sample(50, seed: 1), sample(50, seed: 2)), out = Floats(repeating: .nan, count: 50)
 
-        Dropout(seed: 7, step: 1, leaf: 2, site: 3, probability: 0.25).apply(out.base, base: base, x, first: 0, count: 50)
+        Dropout(seed: 7, step: 1, leaf: 2, site: 3, probability: 0.25)
+            .apply(out.base, base: base, x, first: 0, count: 50)
 
         let kept = mask(count: 50)
         #expect(out.values == (0..<50).map { base[$0] + (kept[$0] == 0 ? 0 : x[$0] * Float(1 / 0.75)) })

@@ -51,7 +51,8 @@ private struct Sample {
 @Suite("Transformer") struct TransformerTests {
     private static let families = ModelConfig.Family.allCases
 
-    @Test("along random directions the loss changes as the gradient says, with dropout too", arguments: families, [0, 0.3])
+    @Test("along random directions the loss changes as the gradient says, with dropout too",
+          arguments: families, [0, 0.3])
     func directionalDerivative(family: ModelConfig.Family, dropout: Double) {
         var sample = Sample(small(family, dropout: dropout), sequences: 2)
         let key = DropoutKey(seed: 3, step: 5, leaf: 1), (_, gradient) = sample.run(key)

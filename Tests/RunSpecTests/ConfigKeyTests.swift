@@ -102,7 +102,7 @@ import Testing
     @Test(arguments: [
         ("model: [", UserError.Status.badInput, "my.yaml is not YAML: "), ("just words\n", .badInput, "my.yaml is not a mapping of settings"),
         ("- a\n", .badInput, "my.yaml is not a mapping of settings"), ("a: &x 1\nsteps: *x\n", .usage, "my.yaml: there is no setting `a`"),
-        ("model: 3\n", .usage, "my.yaml: there is no setting `model`"), ("steps: [1, 2]\n", .usage, "my.yaml: `steps` is `1,2`, but must be a whole number"),
+        ("model: 3\n", .usage, "my.yaml: there is no setting `model`"), ("steps: [1, 2]\n", .usage, "my.yaml: `steps` is a list, but takes one value"),
         ("modle:\n  layers: 3\n", .usage, "my.yaml: there is no setting `modle.layers`; did you mean `model.layers`?; `headway presets --keys` lists them"),
     ])
     func `a document that makes no sense is refused in one sentence`(yaml: String, status: UserError.Status, start: String) throws {

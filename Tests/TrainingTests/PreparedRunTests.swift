@@ -19,6 +19,10 @@ import Training
         return run
     }
 
+    private func floats(_ run: PreparedRun, _ part: Int) -> [Float] {
+        withExtendedLifetime(run) { Array(UnsafeBufferPointer(start: run.shared.state(generation: 0, part: part), count: run.parameters.count)) }
+    }
+
     @Test func `a run begins from weights that its seed decides`() throws {
         let temporary = try TemporaryFolder()
         let first = try prepared(config(), temporary, "a"), again = try prepared(config(), temporary, "b")
@@ -26,11 +30,9 @@ import Training
         #expect(first.start.stateHash == again.start.stateHash && first.start.stateHash != other.start.stateHash)
         #expect(first.description.identity != again.description.identity)
         #expect(first.start.step == 0 && first.start.source == "initial" && first.start.session == 1)
-        let count = first.parameters.count
         for part in 0..<3 {
-            let a = UnsafeBufferPointer(start: first.shared.state(generation: 0, part: part), count: count)
-            let b = UnsafeBufferPointer(start: again.shared.state(generation: 0, part: part), count: count)
-            #expect(a.elementsEqual(b) { $0.bitPattern == $1.bitPattern } && a.contains { $0 != 0 } == (part == 0))
+            let a = floats(first, part), b = floats(again, part)
+            #expect(a.map(\.bitPattern) == b.map(\.bitPattern) && a.contains { $0 != 0 } == (part == 0))
         }
     }
 
