@@ -103,6 +103,19 @@ int cs_signalfd(const int *signals, int count) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+static volatile sig_atomic_t notedInterrupt;
+
+static void note(int signal) { notedInterrupt = signal; }
+
+void cs_note_interrupts(void) {
+    struct sigaction action = {.sa_handler = note}; // without SA_RESTART: a read that waits for input returns
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGUSR1, SIG_IGN);
+}
+
+int cs_noted_interrupt(void) { return notedInterrupt; }
+
 int cs_next_signal(int signalDescriptor) {
     struct signalfd_siginfo info;
     return read(signalDescriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;

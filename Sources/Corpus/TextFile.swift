@@ -37,7 +37,10 @@ enum TextFile {
                 bytes.append(contentsOf: block[..<count])
             } else if count == 0 {
                 return bytes
-            } else if errno != EINTR {
+            } else if errno == EINTR {
+                // Only a signal that the program has asked to be told of comes here.
+                throw UserError(.interrupted, "interrupted while reading \(name(path))")
+            } else {
                 throw UserError(.badInput, "cannot read \(role) \(name(path)) at byte \(bytes.count): \(errorText())")
             }
         }

@@ -18,11 +18,11 @@ package func reduceTree(
     precondition(leaves > 0 && leaves & (leaves - 1) == 0 && leaves <= 65_536, "\(leaves) leaves")
     precondition(range.lowerBound % 16 == 0 && range.upperBound % 16 == 0 && stride % 16 == 0, "slice \(range), stride \(stride)")
     // The lowest levels, up to eight leaves, stay in registers; above, one place per level for a left sibling that
-    // waits for its right one: 14 of them, 896 bytes, stay on the stack, where Swift puts at most 1,024. The stack is
-    // aligned to 16 bytes only, so the places are bytes, read and written unaligned.
+    // waits for its right one: 14 of them, 896 bytes, stay on the stack, where Swift puts at most 1,024; it is
+    // not aligned to a vector, so the places are read and written unaligned.
     let group = min(leaves, 8), groups = leaves / group
-    return withUnsafeTemporaryAllocation(byteCount: 14 * 64, alignment: 16) { bytes in
-        let pending = bytes.baseAddress!.assumingMemoryBound(to: Float.self)
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: 224) { places in
+        let pending = places.baseAddress!
         var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
         var k = range.lowerBound
         while k < range.upperBound {

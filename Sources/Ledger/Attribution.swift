@@ -54,9 +54,10 @@ struct TimelineBuilder {
         let recovery = timeline.recoveries.count
         timeline.recoveries.append(Recovery(
             succeeded: !life.diedInFault || life.tookPart, incident: life.row.incident ?? life.death?.incident))
-        if let first = life.spans.first, first.phase == .initialise {
-            add(life, life.start, first.start, .recovery(life.row.incident == nil ? .launch : .respawn, recovery))
-        }
+        // Until its first event a worker is being started; one that was never admitted and left no event died at that.
+        let began = life.spans.first.map { $0.phase == .initialise ? $0.start : life.start }
+            ?? (life.row.admittedNanoseconds == nil ? life.end : life.start)
+        add(life, life.start, began, .recovery(life.row.incident == nil ? .launch : .respawn, recovery))
         for (index, span) in life.spans.enumerated() where span.start < span.end && span.ending != .gap {
             let next = index + 1 < life.spans.count ? life.spans[index + 1].phase : nil
             add(life, span, next: next, recovery: recovery)

@@ -33,6 +33,11 @@ package final class FlightRing {
         if create, posix_fallocate(fd, 0, off_t(byteCount)) != 0 {
             throw UserError(.unwritable, "flight recorder \(path) needs \(byteCount) bytes of disk, which are not there")
         }
+        // A worker that died while it made its ring leaves a file that is too short: reading it would be a bus error.
+        var info = stat()
+        guard fstat(fd, &info) == 0, info.st_size == off_t(byteCount) else {
+            throw UserError(.badInput, "flight recorder \(path) is \(info.st_size) of \(byteCount) bytes")
+        }
         guard let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), base != MAP_FAILED else {
             throw UserError(.system, "flight recorder \(path) cannot be mapped: \(String(cString: strerror(errno)))")
         }

@@ -13,7 +13,7 @@ extension Launcher {
         shared.setSlot(slot, replica: replica, state: .starting)
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
-            "--launcher", String(getpid())] + (first ? ["--measure-peak"] : [])
+            "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
         let spawned = MonotonicClock.nanoseconds()
         let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
         let row = ReplicaRow(replica: replica, session: session, slot: slot, pid: Int(process.pid), incident: replacementFor[slot],
@@ -135,6 +135,7 @@ extension Launcher {
 
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
+        outcome = step == config.steps ? .finished : .interrupted
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }

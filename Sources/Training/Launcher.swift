@@ -97,9 +97,6 @@ package final class Launcher {
 
     private static let signalNumbers = [SIGINT, SIGTERM, SIGUSR1]
 
-    /// Blocks the launcher's signals for this process; what arrives is kept for `run`.
-    static func holdSignals() { close(cs_signalfd(signalNumbers, Int32(signalNumbers.count))) }
-
     /// Runs the session to its end: all steps, or the first boundary after an interrupt.
     /// - Throws: `UserError` when the run cannot go on; workers are gone by then.
     package func run() throws -> Outcome {
@@ -113,7 +110,8 @@ package final class Launcher {
             close(signals)
         }
         do {
-            try open()
+            // A signal that came while the run was prepared: save the state it begins with, as at any boundary.
+            if cs_noted_interrupt() == 0 { try open() }
             while !members.isEmpty {
                 try sleep()
                 try listen()
@@ -278,7 +276,6 @@ package final class Launcher {
         let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
         let pinned = checkpoint ? current : writer?.generation
         let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
-        if stop { outcome = step == config.steps ? .finished : .interrupted }
         shared.announce(step: step, current: current, next: next, stop: stop)
         if checkpoint { try startWriter(generation: current) }
         if step == config.steps && !stop && !(config.evaluates(after: step) && description.evaluationUnits > 0) { leave() }
@@ -315,7 +312,7 @@ package final class Launcher {
                 _ = views.receive(.stopping)
                 _ = commits.receive(.stopRequested)
                 notify(.message("stopping after this step; once more to stop at once"))
-                if views.view.members.isEmpty || step == config.steps { outcome = step == config.steps ? .finished : .interrupted; leave() }
+                if views.view.members.isEmpty || step == config.steps { leave() }
             }
         }
     }

@@ -86,17 +86,18 @@ package struct RunFolder: Sendable {
 
     /// Makes a folder and those it lies in, and notes which were new. 0 or errno.
     private static func make(_ folder: String, _ made: inout [String]) -> Int32 {
-        func makeOne() -> Int32 {
-            guard mkdir(folder, 0o755) == 0 else { return errno }
-            made.append(folder)
-            return 0
-        }
-        let failed = makeOne()
+        let failed = makeOne(folder, &made)
         if failed == EEXIST { return FileManager.default.isDirectory(folder) ? 0 : ENOTDIR }
         let parent = (folder as NSString).deletingLastPathComponent
         guard failed == ENOENT, !parent.isEmpty, parent != folder else { return failed }
         let above = make(parent, &made)
-        return above != 0 ? above : makeOne()
+        return above != 0 ? above : makeOne(folder, &made)
+    }
+
+    private static func makeOne(_ folder: String, _ made: inout [String]) -> Int32 {
+        guard mkdir(folder, 0o755) == 0 else { return errno }
+        made.append(folder)
+        return 0
     }
 
     private static func reason(_ error: any Error) -> String {

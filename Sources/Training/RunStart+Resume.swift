@@ -16,6 +16,7 @@ extension PreparedRun {
         let options = SessionOptions(workers: workers ?? description.slots, faults: faults, pinned: pinned)
         try options.validate(for: config)
         try Machine.check()
+        cs_note_interrupts()
         try folder.lock()
         guard BLASLibrary.coreName == description.blasCore else {
             throw UserError(.badInput, "\(folder.path) was trained with BLAS core \(description.blasCore), this machine has \(BLASLibrary.coreName): the bits would differ; set OPENBLAS_CORETYPE=\(description.blasCore) if the processor allows it")
@@ -43,7 +44,7 @@ extension PreparedRun {
             shared = try segment(config, description, parameters, create: true)
             do {
                 (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
-                start.source = "checkpoint"
+                start.source = start.step == 0 ? "initial" : "checkpoint"
             } catch {
                 SharedState.unlink(description.segmentName)
                 throw error

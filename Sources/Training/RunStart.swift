@@ -72,6 +72,7 @@ extension PreparedRun {
         try config.validate()
         try options.validate(for: config)
         try Machine.check()
+        cs_note_interrupts()
         let made = try folder.create()
         do {
             return try fill(config, options, folder)
@@ -85,6 +86,7 @@ extension PreparedRun {
         try folder.lock()
         var config = given
         let corpus = try Ingest(config).run(into: folder.dataPath)
+        if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
         config.model.vocabulary = corpus.tokenizer.vocabulary
         let b = config.sequencesPerMicrobatch
         var units = corpus.validation.tokens == 0 ? 0
@@ -120,8 +122,6 @@ extension PreparedRun {
     /// The run's shared memory, with errors that say what to do.
     static func segment(_ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, create: Bool) throws -> SharedState {
         let layout = SharedLayout(run: config, description, parameters), word = description.identityWord(config)
-        // From here on a signal waits for the launcher, which knows how to leave nothing behind.
-        if create { Launcher.holdSignals() }
         do {
             return create
                 ? try SharedState(creating: description.segmentName, layout: layout, identity: word)

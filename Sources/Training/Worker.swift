@@ -14,12 +14,17 @@ package struct Worker {
     /// Event counter that wakes the launcher.
     package var doorbell: Int32
     package var launcher: pid_t
+    /// Committed steps when the launcher started it.
+    package var step: Int
     /// Measures the SGEMM peak before reporting ready; the first worker of a slot does.
     package var measuresPeak: Bool
 
-    package init(folder: RunFolder, slot: Int, replica: Int, doorbell: Int32, launcher: pid_t, measuresPeak: Bool) {
+    /// How long a worker goes on after its launcher is gone.
+    static let graceNanoseconds: UInt64 = 1_000_000_000
+
+    package init(folder: RunFolder, slot: Int, replica: Int, doorbell: Int32, launcher: pid_t, step: Int, measuresPeak: Bool) {
         (self.folder, self.slot, self.replica) = (folder, slot, replica)
-        (self.doorbell, self.launcher, self.measuresPeak) = (doorbell, launcher, measuresPeak)
+        (self.doorbell, self.launcher, self.step, self.measuresPeak) = (doorbell, launcher, step, measuresPeak)
     }
 
     package func run() throws {
@@ -41,24 +46,31 @@ package struct Worker {
         let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
         shared.populate()
         let faults = FaultInjector(try description.faults.map { try Fault($0) }, slot: slot, shared: shared, recorder: recorder)
-        faults.strike(.join, step: shared.committedStep)
+        faults.strike(.join, step: step)
         if measuresPeak {
             recorder.record(.initialise, step: 0, view: 0)
             shared.setPeakFlops(slot, BLASLibrary.peakFlops(repeats: 4))
         }
 
         let launcher = launcher, doorbell = doorbell, slot = slot, replica = replica
-        let launcherLives = { getppid() == launcher }
+        var goneSince: UInt64?
+        // Without a launcher nobody can commit, but the step under way can still be finished for the next one.
+        let launcherLives = {
+            if getppid() == launcher { return true }
+            let now = MonotonicClock.nanoseconds()
+            goneSince = goneSince ?? now
+            return now - goneSince! < Self.graceNanoseconds
+        }
         let ringDoorbell = { var one: UInt64 = 1; _ = write(doorbell, &one, 8) }
         recorder.record(.rendezvous, step: shared.committedStep, view: shared.view)
         shared.setSlot(slot, replica: replica, state: .ready)
         ringDoorbell()
         guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || shared.stopRequested }) else { return }
-        let step = TrainStep(
+        let steps = TrainStep(
             shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
             data: data, recorder: recorder, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         do {
-            try step.run()
+            try steps.run()
         } catch is LauncherGone {
             // What is published stays in shared memory; `headway resume` decides what becomes of it.
         }

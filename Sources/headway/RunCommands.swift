@@ -78,9 +78,9 @@ extension Sampler {
     /// Prints the prompt and its continuation as it comes.
     func write(prompt: String, count: Int, temperature: Double, topK: Int, seed: UInt64) throws {
         for remark in remarks { printToStandardError(remark) }
-        FileHandle.standardOutput.write(Data(prompt.utf8))
+        say(prompt, terminator: "")
         try continuation(of: prompt, count: count, temperature: temperature, topK: topK, seed: seed) {
-            FileHandle.standardOutput.write(Data($0))
+            try? FileHandle.standardOutput.write(contentsOf: Data($0))
         }
         say("")
     }
@@ -157,7 +157,7 @@ struct TalesCommand: ParsableCommand {
 
     func run() throws {
         let tales = Tales(seed: seed).generate(bytes: bytes)
-        FileHandle.standardOutput.write(Data(tales.text))
+        try FileHandle.standardOutput.write(contentsOf: Data(tales.text))
         let nats = String(format: "%.4f", tales.informationPerByte), bits = String(format: "%.4f", tales.bits / Double(tales.text.count))
         printToStandardError("\(tales.text.count) bytes, \(nats) nats per byte (\(bits) bits)")
     }
@@ -170,10 +170,11 @@ struct WorkerCommand: ParsableCommand {
     @Option var replica: Int
     @Option var doorbell: Int32
     @Option var launcher: Int32
+    @Option var step: Int
     @Flag var measurePeak = false
 
     func run() throws {
-        try Worker(folder: RunFolder(folder), slot: slot, replica: replica, doorbell: doorbell, launcher: launcher, measuresPeak: measurePeak).run()
+        try Worker(folder: RunFolder(folder), slot: slot, replica: replica, doorbell: doorbell, launcher: launcher, step: step, measuresPeak: measurePeak).run()
     }
 }
 

@@ -53,7 +53,8 @@ extension StatusLine {
 }
 
 /// Writes to standard output at once: what several processes and both streams print stays in order.
-func say(_ text: String, terminator: String = "\n") { FileHandle.standardOutput.write(Data((text + terminator).utf8)) }
+/// A reader that has gone is no reason to stop training.
+func say(_ text: String, terminator: String = "\n") { try? FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8)) }
 
 /// A line for the person at the terminal that is not the command's result.
-func printToStandardError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+func printToStandardError(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }

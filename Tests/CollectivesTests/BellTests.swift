@@ -26,6 +26,7 @@ import Testing
             try #require(answered, "turn \(turn)")
         }
         #expect(Self.seconds(since: begun) < boundSeconds)
+        withExtendedLifetime(segment) {}
     }
 
     private static func seconds(since begun: UInt64) -> Double { Double(MonotonicClock.nanoseconds() - begun) * 1e-9 }
@@ -47,6 +48,7 @@ import Testing
         #expect(shared.wait(alive: { true }, until: allWait))
         shared.announce(step: 1, current: 0, next: 1, stop: true)
         for _ in 0..<waiters { #expect(woken.wait(timeout: .now() + 30) == .success) }
+        withExtendedLifetime(segment) {}
     }
 
     @Test func `a condition that holds already needs no ring`() throws {
