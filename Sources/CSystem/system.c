@@ -105,12 +105,17 @@ int cs_signalfd(const int *signals, int count) {
 
 static volatile sig_atomic_t notedInterrupt;
 
-static void note(int signal) { notedInterrupt = signal; }
+// The alarm comes again every second: a call that began to block just after the signal returns then.
+static void note(int signal) {
+    if (signal != SIGALRM) notedInterrupt = signal;
+    alarm(1);
+}
 
 void cs_note_interrupts(void) {
-    struct sigaction action = {.sa_handler = note}; // without SA_RESTART: a read that waits for input returns
+    struct sigaction action = {.sa_handler = note}; // without SA_RESTART
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
     signal(SIGUSR1, SIG_IGN);
 }
 

@@ -54,13 +54,13 @@ package struct Preset {
                 $0.model.hidden = 352
                 $0.model.normEpsilon = 1e-6
             },
-            Preset(name: "tiny", help: "a model of 20 thousand parameters, for trying things out in seconds") {
+            Preset(name: "tiny", help: "a model of 34 thousand parameters, for trying things out in seconds") {
                 $0.steps = 50
                 $0.model.layers = 2
                 $0.model.heads = 2
                 $0.model.keyValueHeads = 2
-                $0.model.width = 16
-                $0.model.hidden = 64
+                $0.model.width = 32
+                $0.model.hidden = 128
                 $0.model.context = 32
                 $0.data.talesBytes = 100_000
                 $0.schedule.warmup = 5

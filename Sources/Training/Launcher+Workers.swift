@@ -29,13 +29,7 @@ extension Launcher {
             let detected = MonotonicClock.nanoseconds()
             guard let exit = member.process.reap(wait: false) else { continue }
             try drain(slot)
-            var row = members[slot]!.row
-            row.endedNanoseconds = detected
-            row.reapedNanoseconds = MonotonicClock.nanoseconds()
-            switch exit {
-            case .exited(let status): (row.exit, row.exitCode) = ("exited", status)
-            case .signalled(let signal): (row.exit, row.exitCode) = ("signalled", signal)
-            }
+            let row = members[slot]!.row.ended(exit, detected: detected)
             try ledger.put(row)
             member.process.closeDescriptor()
             finishedCompute += members[slot]!.computeNanoseconds
@@ -106,9 +100,11 @@ extension Launcher {
     /// Ends every process of the run at once, and waits for it.
     func killEverybody() {
         for member in members.values { member.process.kill() }
-        for member in members.values {
-            _ = member.process.reap(wait: true)
+        for (slot, member) in members {
+            let exit = member.process.reap(wait: true)
             member.process.closeDescriptor()
+            try? drain(slot)
+            if let exit { try? ledger.put(members[slot]!.row.ended(exit, detected: MonotonicClock.nanoseconds())) }
         }
         members.removeAll()
         if let writer {
@@ -117,6 +113,16 @@ extension Launcher {
             writer.process.closeDescriptor()
         }
         writer = nil
+        try? closeRows()
+    }
+
+    /// Gives the slots back: what is paid for ends now.
+    private func closeRows() throws {
+        let now = MonotonicClock.nanoseconds()
+        for row in slotRows {
+            try ledger.put(SlotRow(session: session, slot: row.slot, openedNanoseconds: row.openedNanoseconds, closedNanoseconds: now))
+        }
+        try ledger.end(session: session, at: now)
     }
 
     // MARK: RunProgress and the end
@@ -139,17 +145,13 @@ extension Launcher {
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }
-        let now = MonotonicClock.nanoseconds()
-        for row in slotRows {
-            try ledger.put(SlotRow(session: session, slot: row.slot, openedNanoseconds: row.openedNanoseconds, closedNanoseconds: now))
-        }
         if outcome == .finished { try ledger.setFact(RunFact.finalDigest, finalDigest()) }
         let peaks = (0..<description.slots).map { shared.peakFlops($0) }.filter { $0 > 0 }
         if let peak = peaks.max() { try ledger.setFact(RunFact.peakFlopsPerWorker, String(peak)) }
         let allocations = (0..<description.slots).reduce(0) { $0 + shared.stepAllocations($1) }
         try ledger.setFact(RunFact.stepAllocations, String(allocations))
         try ledger.setFact(RunFact.outcome, outcome.rawValue)
-        try ledger.end(session: session, at: now)
+        try closeRows()
         notify(.message(last.said))
     }
 
@@ -160,6 +162,20 @@ extension Launcher {
             stream.update(UnsafeRawBufferPointer(start: shared.state(generation: shared.currentGeneration, part: part), count: 4 * parameters.count))
         }
         return stream.finish()
+    }
+}
+
+extension ReplicaRow {
+    /// The row once the process is gone and reaped.
+    func ended(_ exit: WorkerProcess.Exit, detected: UInt64) -> ReplicaRow {
+        var row = self
+        row.endedNanoseconds = detected
+        row.reapedNanoseconds = MonotonicClock.nanoseconds()
+        switch exit {
+        case .exited(let status): (row.exit, row.exitCode) = ("exited", status)
+        case .signalled(let signal): (row.exit, row.exitCode) = ("signalled", signal)
+        }
+        return row
     }
 }
 

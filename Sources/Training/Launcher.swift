@@ -110,8 +110,9 @@ package final class Launcher {
             close(signals)
         }
         do {
-            // A signal that came while the run was prepared: save the state it begins with, as at any boundary.
-            if cs_noted_interrupt() == 0 { try open() }
+            if step < config.steps || description.evaluationUnits > 0 { try open() }
+            // A signal that came while the run was prepared.
+            if cs_noted_interrupt() != 0 { stopAtBoundary() }
             while !members.isEmpty {
                 try sleep()
                 try listen()
@@ -181,7 +182,8 @@ package final class Launcher {
     // MARK: Views
 
     private func lookAtSlots() throws {
-        for (slot, member) in members where member.row.readyNanoseconds == nil {
+        // Once workers are told to leave, nobody joins.
+        for (slot, member) in members where member.row.readyNanoseconds == nil && !shared.stopRequested {
             let (replica, state) = shared.slotState(slot)
             guard replica == member.row.replica, state == .ready else { continue }
             members[slot]!.row.readyNanoseconds = MonotonicClock.nanoseconds()
@@ -308,13 +310,17 @@ package final class Launcher {
             } else if stopWanted {
                 throw UserError(.interrupted, "stopped at once; the newest checkpoint is what is left of the run")
             } else {
-                stopWanted = true
-                _ = views.receive(.stopping)
-                _ = commits.receive(.stopRequested)
-                notify(.message("stopping after this step; once more to stop at once"))
-                if views.view.members.isEmpty || step == config.steps { leave() }
+                stopAtBoundary()
             }
         }
+    }
+
+    private func stopAtBoundary() {
+        stopWanted = true
+        _ = views.receive(.stopping)
+        _ = commits.receive(.stopRequested)
+        notify(.message("stopping after this step; once more to stop at once"))
+        if views.view.members.isEmpty || step == config.steps { leave() }
     }
 
     /// SHA-256 over the step and the fingerprints of all chunks: what the lineage is chained from.

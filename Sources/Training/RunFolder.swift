@@ -51,7 +51,7 @@ package struct RunFolder: Sendable {
 
     /// The same folder wherever a process stands: how the launcher names it to its workers.
     package var absolutePath: String {
-        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+        URL(fileURLWithPath: path).standardizedFileURL.path
     }
 
     /// Makes the folder and what lies in it.
@@ -88,8 +88,8 @@ package struct RunFolder: Sendable {
     private static func make(_ folder: String, _ made: inout [String]) -> Int32 {
         let failed = makeOne(folder, &made)
         if failed == EEXIST { return FileManager.default.isDirectory(folder) ? 0 : ENOTDIR }
-        let parent = (folder as NSString).deletingLastPathComponent
-        guard failed == ENOENT, !parent.isEmpty, parent != folder else { return failed }
+        guard failed == ENOENT, let slash = folder.lastIndex(of: "/"), slash > folder.startIndex else { return failed }
+        let parent = String(folder[..<slash])
         let above = make(parent, &made)
         return above != 0 ? above : makeOne(folder, &made)
     }

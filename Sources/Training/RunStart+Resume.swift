@@ -108,6 +108,8 @@ extension PreparedRun {
     private static func endDeadSessions(_ record: RunRecord, _ folder: RunFolder, _ ledger: LedgerStore) throws {
         for session in record.sessions where session.endedNanoseconds == nil {
             var end = record.commits.last(where: { $0.session == session.session })?.nanoseconds ?? session.startedNanoseconds
+            // A slot's account goes as far as its worker's last sign of life.
+            var lastSign: [Int: UInt64] = [:]
             for var replica in record.replicas where replica.session == session.session && replica.reapedNanoseconds == nil {
                 kill(orphan: replica, folder)
                 var last = record.flights[replica.replica]?.last
@@ -119,10 +121,11 @@ extension PreparedRun {
                 let seen = max(last?.nanoseconds ?? 0, replica.spawnedNanoseconds)
                 (replica.endedNanoseconds, replica.reapedNanoseconds, replica.exit) = (seen, seen, "orphaned")
                 try ledger.put(replica)
+                lastSign[replica.slot] = seen
                 end = max(end, seen)
             }
             for slot in record.slots where slot.session == session.session {
-                try ledger.put(SlotRow(session: slot.session, slot: slot.slot, openedNanoseconds: slot.openedNanoseconds, closedNanoseconds: end))
+                try ledger.put(SlotRow(session: slot.session, slot: slot.slot, openedNanoseconds: slot.openedNanoseconds, closedNanoseconds: lastSign[slot.slot] ?? end))
             }
             try ledger.end(session: session.session, at: end)
         }

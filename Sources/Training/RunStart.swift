@@ -74,6 +74,8 @@ extension PreparedRun {
         try Machine.check()
         cs_note_interrupts()
         let made = try folder.create()
+        // Whoever holds the lock owns what lies here; another launcher that came at the same moment touches nothing.
+        try folder.lock()
         do {
             return try fill(config, options, folder)
         } catch {
@@ -83,7 +85,6 @@ extension PreparedRun {
     }
 
     private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder) throws -> PreparedRun {
-        try folder.lock()
         var config = given
         let corpus = try Ingest(config).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
