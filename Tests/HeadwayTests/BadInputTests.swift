@@ -32,7 +32,7 @@ extension HeadwayCommand {
             Case("no workers", ["--workers", "0"], .usage, "at least one worker"),
             Case("more workers than a host takes", ["--workers", "65", "--set", "batch.microbatches=128", "--set", "batch.sequences=128"], .usage, "at most 64 fit"),
             Case("more pinned workers than processors", ["--workers", "512", "--pin", "--set", "batch.microbatches=512", "--set", "batch.sequences=512"], .usage, "--"),
-            Case("heads that do not divide", ["--set", "model.heads=3"], .usage, "model.width 16 is not a multiple of model.heads 3"),
+            Case("heads that do not divide", ["--set", "model.heads=3"], .usage, "model.width 32 is not a multiple of model.heads 3"),
             Case("key and value heads of a gpt2", ["--set", "model.keyValueHeads=1"], .usage, "only model.family llama"),
             Case("odd rotary heads", ["--set", "model.family=llama", "--set", "model.width=6"], .usage, "rotary positions need an even width"),
             Case("warm-up longer than the run", ["--set", "steps=3"], .usage, "schedule.warmup 5 is more than the 3 steps"),
