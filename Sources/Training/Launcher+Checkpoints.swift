@@ -1,7 +1,9 @@
 import Checkpointing
 import Collectives
 import Coordination
+import CSystem
 import Foundation
+import Glibc
 import Ledger
 import Model
 import RunSpec
@@ -19,7 +21,7 @@ extension Launcher {
     /// Starts writing `generation`, which stays pinned until the writer is done.
     func startWriter(generation: Int) throws {
         checkpointWanted = false
-        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash]
+        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
         let row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
             bytes: 0, status: "writing")
         let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))
@@ -55,7 +57,8 @@ extension Launcher {
     /// The state the session ends with, made durable before the launcher goes.
     func finalCheckpoint() throws -> (durable: Bool, said: String) {
         if let exit = writer?.process.reap(wait: true) { notify(.message(try finishWriter(exit).said)) }
-        try startWriter(generation: shared.currentGeneration)
+        // After a failure between the record of a step and its announcement, the recorded state is the next one.
+        try startWriter(generation: shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration)
         guard let exit = writer?.process.reap(wait: true) else { return (false, "the last checkpoint's writer cannot be waited for") }
         return try finishWriter(exit)
     }
@@ -63,7 +66,10 @@ extension Launcher {
 
 /// The writer process: maps the run's memory, writes one generation, prunes old ones.
 package struct CheckpointWriter {
-    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String) throws {
+    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, launcher: pid_t) throws {
+        // Without its launcher nobody keeps the generation pinned: a later one could write over what is being read.
+        _ = cs_signal_at_parent_death(SIGKILL)
+        guard getppid() == launcher else { throw UserError(.runFailed, "the launcher is gone") }
         let (config, description) = try folder.read()
         let parameters = ParameterLayout(config.model)
         let shared = try SharedState(opening: description.segmentName, layout: SharedLayout(run: config, description, parameters),

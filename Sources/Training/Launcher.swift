@@ -252,13 +252,13 @@ package final class Launcher {
         guard loss.nats.isFinite, norm.isFinite else {
             throw UserError(.runFailed, "step \(committed) has loss \(loss.nats / Double(loss.tokens)) and gradient norm \(norm); nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
         }
-        let parent = stateHash
-        stateHash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
+        let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
         let now = MonotonicClock.nanoseconds()
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
-            gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: parent,
-            stateHash: stateHash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) }))
+            gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
+            stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) }))
+        stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
         openIncidents.removeAll()
         recentCommits.append((now, committed))

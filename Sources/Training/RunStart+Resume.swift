@@ -23,8 +23,9 @@ extension PreparedRun {
         }
         let record = try LedgerStore.read(folder.ledgerPath)
         let ledger = try LedgerStore(writing: folder.ledgerPath)
-        try endDeadSessions(record, folder, ledger)
+        try endDeadSessions(record, folder, description, ledger)
         if record.facts[RunFact.outcome] == Outcome.finished.rawValue {
+            SharedState.unlink(description.segmentName)
             throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`")
         }
         description.slots = options.workers
@@ -36,7 +37,7 @@ extension PreparedRun {
             nextIncident: (record.incidents.map(\.incident).max() ?? 0) + 1, lastView: record.views.map(\.view).max() ?? 0)
         var remarks: [String] = []
         let shared: SharedState
-        if let adopted = adopt(config, description, parameters, record) {
+        if let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.lastHash, "shared memory")
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
         } else {
@@ -60,9 +61,17 @@ extension PreparedRun {
     /// The segment an earlier launcher left, when the state in it is the one of the last commit record.
     private static func adopt(
         _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ record: RunRecord
-    ) -> SharedState? {
-        guard let shared = try? SharedState(opening: description.segmentName,
-            layout: SharedLayout(run: config, description, parameters), identity: description.identityWord(config)) else { return nil }
+    ) throws -> SharedState? {
+        let shared: SharedState
+        do {
+            shared = try SharedState(opening: description.segmentName, layout: SharedLayout(run: config, description, parameters),
+                identity: description.identityWord(config))
+        } catch .system(let what, let code) {
+            // The only copy of committed steps may lie there: it is not given up for a failure that may pass.
+            throw UserError(.system, "\(what): \(String(cString: strerror(code)))")
+        } catch {
+            return nil
+        }
         let step = record.commits.last?.step ?? 0
         // The record comes before the announcement: the launcher may have died between the two.
         let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
@@ -105,13 +114,13 @@ extension PreparedRun {
     }
 
     /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.
-    private static func endDeadSessions(_ record: RunRecord, _ folder: RunFolder, _ ledger: LedgerStore) throws {
+    private static func endDeadSessions(_ record: RunRecord, _ folder: RunFolder, _ description: RunDescription, _ ledger: LedgerStore) throws {
         for session in record.sessions where session.endedNanoseconds == nil {
             var end = record.commits.last(where: { $0.session == session.session })?.nanoseconds ?? session.startedNanoseconds
             // A slot's account goes as far as its worker's last sign of life.
             var lastSign: [Int: UInt64] = [:]
             for var replica in record.replicas where replica.session == session.session && replica.reapedNanoseconds == nil {
-                kill(orphan: replica, folder)
+                kill(orphan: replica, folder, segment: description.segmentName)
                 var last = record.flights[replica.replica]?.last
                 if let ring = try? FlightRing(opening: folder.flightPath(replica: replica.replica)) {
                     let (events, _) = ring.drain(from: UInt64(record.flights[replica.replica]?.count ?? 0))
@@ -133,13 +142,15 @@ extension PreparedRun {
 
     /// Kills a worker that outlived its launcher, if the process of that id is still it, and waits until it is gone:
     /// it could still write into the memory that is to be adopted.
-    private static func kill(orphan replica: ReplicaRow, _ folder: RunFolder) {
+    private static func kill(orphan replica: ReplicaRow, _ folder: RunFolder, segment: String) {
         let descriptor = cs_pidfd_open(pid_t(replica.pid))
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        guard let line = try? String(contentsOfFile: "/proc/\(replica.pid)/cmdline", encoding: .utf8) else { return }
-        let words = line.split(separator: "\0")
-        guard words.contains("worker"), words.contains(Substring(folder.absolutePath)), words.contains(Substring(String(replica.replica))) else { return }
+        func said(_ name: String) -> String { (try? String(contentsOfFile: "/proc/\(replica.pid)/\(name)", encoding: .utf8)) ?? "" }
+        let words = said("cmdline").split(separator: "\0")
+        let isNamed = words.contains("worker") && words.contains(Substring(folder.absolutePath)) && words.contains(Substring(String(replica.replica)))
+        // Whatever path it was started under, it maps the run's memory.
+        guard isNamed || said("maps").contains(segment) else { return }
         _ = Glibc.kill(pid_t(replica.pid), SIGKILL)
         var gone = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&gone, 1, 5_000)

@@ -69,6 +69,8 @@ final class TrainStep {
             } else if let leaf = shared.leaves.nextOwned(by: slot, step: step) {
                 compute(leaf: leaf, step)
             } else if allComputed(step, evaluates) {
+                // Whoever finishes last wakes the others before it goes on to its own chunks.
+                shared.ring()
                 return
             } else {
                 shared.ring()

@@ -21,7 +21,7 @@ struct Headway: ParsableCommand {
             EXIT STATUS
               0 success   1 the run or a check failed   64 usage   65 bad input
               66 missing file   71 memory, processes or processor   73 cannot write
-              130 interrupted, state saved
+              130 interrupted
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
@@ -31,6 +31,8 @@ struct Headway: ParsableCommand {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        // Inherited as ignored, it would hide the deaths of workers from waitpid.
+        signal(SIGCHLD, SIG_DFL)
         do {
             var command = try parseAsRoot()
             if command is any MultipliesMatrices { try enterBLASEnvironment() }

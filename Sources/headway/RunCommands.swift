@@ -184,8 +184,9 @@ struct CheckpointWriterCommand: ParsableCommand {
     @Option var step: Int
     @Option var generation: Int
     @Option var stateHash: String
+    @Option var launcher: Int32
 
     func run() throws {
-        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash)
+        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher)
     }
 }

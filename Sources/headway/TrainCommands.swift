@@ -88,10 +88,7 @@ struct Demo: ParsableCommand, MultipliesMatrices {
 
     func run() throws {
         let config = try Preset.named("demo").config
-        let faults = [
-            "crash worker=1 step=\(config.steps / 4) point=backward", "crash worker=3 step=\(config.steps / 2) point=reduce",
-            "crash worker=0 step=\(config.steps * 3 / 4) point=leafDone",
-        ]
+        let faults = ["crash worker=1 step=350 point=backward", "crash worker=3 step=850 point=reduce", "crash worker=0 step=1250 point=leafDone"]
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: "demo")
         let prepared = try PreparedRun.new(config, SessionOptions(workers: 4, faults: faults.map { try Fault($0) }), folder: folder)
         try TerminalSession(prepared).run()
