@@ -59,7 +59,8 @@ enum ControlWord: Int {
 
 /// Words of a slot's row.
 enum SlotWord: Int {
-    case replica, state, admitted, allocations, peakFlops, reserved0, reserved1, reserved2
+    case replica, state, admitted, allocations, peakFlops
+    /// A cache line each: workers write their own row at every step.
     static let count = 8
 }
 

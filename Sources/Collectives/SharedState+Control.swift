@@ -2,7 +2,7 @@ import CSystem
 import RunSpec
 
 /// Where a slot's worker stands, as it says itself.
-package enum SlotState: UInt64, Sendable { case empty, starting, ready, left }
+package enum SlotState: UInt64, Sendable { case empty, starting, ready }
 
 extension SharedState {
     // MARK: Announcements: written by the launcher, read by workers

@@ -22,7 +22,7 @@ extension LedgerStore {
         for row in try Row.fetchAll(db, sql: "SELECT name, value FROM facts") { record.facts[row[0]] = row[1] }
         let found = record.facts[RunFact.ledgerVersion] ?? "none"
         guard found == String(version) else {
-            throw UserError(.badInput, "\(path) was written in format \(found), this headway reads format \(version); use the headway that made it")
+            throw otherVersion(path, found)
         }
         record.sessions = try rows(db, "sessions ORDER BY session").map {
             SessionRow(session: $0["session"], startedNanoseconds: $0.ns("startedNs"), endedNanoseconds: $0.optionalNs("endedNs"),

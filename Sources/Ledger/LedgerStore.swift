@@ -24,7 +24,7 @@ package final class LedgerStore {
         try setFact(RunFact.ledgerVersion, String(Self.version))
     }
 
-    private static func otherVersion(_ path: String, _ found: String) -> UserError {
+    static func otherVersion(_ path: String, _ found: String) -> UserError {
         UserError(.badInput, "\(path) was written in format \(found), this headway reads format \(version); use the headway that made it")
     }
 

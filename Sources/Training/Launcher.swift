@@ -95,13 +95,11 @@ package final class Launcher {
         commits = CommitMachine(committed: run.start.step, lastStep: config.steps)
     }
 
-    private static let signalNumbers = [SIGINT, SIGTERM, SIGUSR1]
-
     /// Runs the session to its end: all steps, or the first boundary after an interrupt.
     /// - Throws: `UserError` when the run cannot go on; workers are gone by then.
     package func run() throws -> Outcome {
         doorbell = cs_eventfd()
-        signals = cs_signalfd(Self.signalNumbers, Int32(Self.signalNumbers.count))
+        signals = cs_signalfd([SIGINT, SIGTERM, SIGUSR1], 3)
         guard doorbell >= 0, signals >= 0 else {
             throw UserError(.system, "no descriptor for events: \(String(cString: strerror(errno)))")
         }

@@ -42,7 +42,7 @@ extension PreparedRun {
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
         } else {
             SharedState.unlink(description.segmentName)
-            shared = try segment(config, description, parameters, create: true)
+            shared = try segment(config, description, parameters)
             do {
                 (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
                 start.source = start.step == 0 ? "initial" : "checkpoint"

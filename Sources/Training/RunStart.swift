@@ -100,7 +100,7 @@ extension PreparedRun {
             evaluationUnits: units, pinned: options.pinned, blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
         let parameters = ParameterLayout(config.model)
-        let shared = try segment(config, description, parameters, create: true)
+        let shared = try segment(config, description, parameters)
         do {
             parameters.initialise(into: shared.state(generation: 0, part: 0), seed: config.seed)
             let hash = fingerprintState(shared, generation: 0, step: 0)
@@ -120,13 +120,11 @@ extension PreparedRun {
         String(format: "%016lx", UInt64.random(in: UInt64.min...UInt64.max))
     }
 
-    /// The run's shared memory, with errors that say what to do.
-    static func segment(_ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, create: Bool) throws -> SharedState {
-        let layout = SharedLayout(run: config, description, parameters), word = description.identityWord(config)
+    /// Makes the run's shared memory, with errors that say what to do.
+    static func segment(_ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout) throws -> SharedState {
         do {
-            return create
-                ? try SharedState(creating: description.segmentName, layout: layout, identity: word)
-                : try SharedState(opening: description.segmentName, layout: layout, identity: word)
+            return try SharedState(creating: description.segmentName, layout: SharedLayout(run: config, description, parameters),
+                identity: description.identityWord(config))
         } catch .outOfMemory(let needed, let free) {
             func size(_ bytes: Int) -> String { bytes < 1_000_000_000 ? decimal(Double(bytes) / 1e6, 1) + " MB" : decimal(Double(bytes) / 1e9, 1) + " GB" }
             throw UserError(.system, "the run needs \(size(needed)) of shared memory and \(size(free)) can be had in /dev/shm: \(config.batch.microbatches + 1) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or a machine with more memory")

@@ -75,7 +75,6 @@ package struct Worker {
             // What is published stays in shared memory; `headway resume` decides what becomes of it.
         }
         recorder.record(.leave, step: shared.committedStep, view: shared.view)
-        shared.setSlot(slot, replica: replica, state: .left)
     }
 }
 

@@ -11,7 +11,6 @@
 static inline uint64_t cs_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void cs_store(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline uint32_t cs_load32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
-static inline void cs_store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
 static inline uint32_t cs_add32(uint32_t *p, uint32_t v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
 
 // --- Futexes, not private: the word lies in shared memory ----------------------------------------------------
