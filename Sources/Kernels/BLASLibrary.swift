@@ -7,6 +7,9 @@ package enum BLASLibrary {
     package static var coreName: String { String(cString: openblas_get_corename()) }
     package static var configuration: String { String(cString: openblas_get_config()) }
 
+    /// Whether the core's kernels multiply small matrices as they lie, without packing them: those for AVX-512 do.
+    static let multipliesSmallUnpacked = ["SkylakeX", "Cooperlake", "SapphireRapids"].contains(coreName)
+
     /// Floating-point operations per second of one thread's SGEMM: the best of `repeats` products of 512 × 512
     /// and 1024 × 1024 matrices, each timed alone, so that a disturbed one does not count.
     package static func peakFlops(repeats: Int) -> Double {

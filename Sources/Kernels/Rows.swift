@@ -1,12 +1,11 @@
 // Whole-row passes: filling with a bias, adding, summing columns.
 
 package enum Rows {
-    /// Every row of `out` (R, C) becomes `bias` (C), or zero when there is none.
+    /// Every row of `out` (R, C) becomes `bias` (C).
     package static func fill(
-        _ out: UnsafeMutablePointer<Float>, _ bias: UnsafePointer<Float>?, rows: Int, width: Int
+        _ out: UnsafeMutablePointer<Float>, _ bias: UnsafePointer<Float>, rows: Int, width: Int
     ) {
         precondition(rows >= 0 && width >= 0, "\(rows) rows of width \(width)")
-        guard let bias else { return out.update(repeating: 0, count: rows * width) }
         for row in 0..<rows { (out + row * width).update(from: bias, count: width) }
     }
 

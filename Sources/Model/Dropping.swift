@@ -44,17 +44,14 @@ struct ResidualSum {
 
     /// `next` (R, C) holds x + bias, as the norm before the branch left it, and without dropout a · wᵀ is added there.
     /// - Parameters:
-    ///   - a: (R, inputs); w: (C, inputs).
+    ///   - a: (R, inputs); w: (C, inputs), `linear`'s.
     func forward(
-        next: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, a: UnsafePointer<Float>, inputs: Int,
+        next: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, a: UnsafePointer<Float>, _ linear: Linear,
         w: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ dropping: Dropping?,
         _ slice: Slice, _ site: DropoutSite
     ) {
-        guard let dropping else {
-            return Linear.forward(addingTo: next, a, w, rows: rows, inputs: inputs, outputs: width)
-        }
-        Rows.fill(branch, bias, rows: rows, width: width)
-        Linear.forward(addingTo: branch, a, w, rows: rows, inputs: inputs, outputs: width)
+        guard let dropping else { return linear.forward(next, adding: true, a, w, rows: rows) }
+        linear.forward(branch, bias: bias, a, w, rows: rows)
         dropping.mask(site).apply(next, base: x, branch, first: slice.firstRow * width, count: rows * width)
     }
 

@@ -75,24 +75,28 @@ struct GPT2Block {
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth), (normed, active) = (scratch.normed, scratch.active)
+        if slice.firstRow == 0 {
+            scratch.qkv.turn(w + at.qkv)
+            scratch.output.turn(w + at.project1)
+            scratch.up.turn(w + at.expand)
+            scratch.down.turn(w + at.project2)
+        }
         // mid (R, C) = x + bias now; the product with project1 adds the rest
         LayerNorm.forward(
             out: normed, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
             x: x, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C, epsilon: epsilon)
-        Rows.fill(packed, w.at(at.qkvBias), rows: R, width: 3 * C)
-        Linear.forward(addingTo: packed, normed, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
+        scratch.qkv.forward(packed, bias: w.at(at.qkvBias), normed, w + at.qkv, rows: R)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
-        residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.project1, bias: w.at(at.project1Bias),
+        residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.project1, bias: w.at(at.project1Bias),
                          dropping, slice, .attention(layer: layer))
 
         // next (R, C) = mid + bias now; the product with project2 adds the rest
         LayerNorm.forward(
             out: normed, mean: mean2, rstd: rstd2, next: next, nextBias: w.at(at.project2Bias),
             x: mid, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C, epsilon: epsilon)
-        Rows.fill(hidden, w.at(at.expandBias), rows: R, width: F)
-        Linear.forward(addingTo: hidden, normed, w + at.expand, rows: R, inputs: C, outputs: F)
+        scratch.up.forward(hidden, bias: w.at(at.expandBias), normed, w + at.expand, rows: R)
         GELU.forward(out: active, x: hidden, count: R * F)
-        residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.project2, bias: w.at(at.project2Bias),
+        residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.project2, bias: w.at(at.project2Bias),
                          dropping, slice, .feedForward(layer: layer))
     }
 
@@ -102,29 +106,29 @@ struct GPT2Block {
         let (R, C, F) = (rows, width, hiddenWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active), fresh = slice.isLast
+        let (normed, active) = (scratch.normed, scratch.active), adds = !slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
-        Linear.inputGradient(dHidden, dBranch, w + at.project2, rows: R, inputs: F, outputs: C)
+        scratch.down.inputGradient(dHidden, dBranch, w + at.project2, rows: R)
         GELU.backward(dOut: dHidden, out: active, dBias: dW.at(at.expandBias), x: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.project2, overwrites: fresh, dBranch, active, rows: R, inputs: F, outputs: C)
+        scratch.down.weightGradient(dW + at.project2, adding: adds, dBranch, active, rows: R)
         Rows.addColumnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
-        Linear.inputGradient(dRows, dHidden, w + at.expand, rows: R, inputs: C, outputs: F)
+        scratch.up.inputGradient(dRows, dHidden, w + at.expand, rows: R)
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), out: normed, dOut: dRows, x: mid, mean: mean2,
             rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
-        Linear.weightGradient(dW + at.expand, overwrites: fresh, dHidden, normed, rows: R, inputs: C, outputs: F)
+        scratch.up.weightGradient(dW + at.expand, adding: adds, dHidden, normed, rows: R)
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
-        Linear.inputGradient(dRows, dBranch, w + at.project1, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.project1, overwrites: fresh, dBranch, attended, rows: R, inputs: C, outputs: C)
+        scratch.output.inputGradient(dRows, dBranch, w + at.project1, rows: R)
+        scratch.output.weightGradient(dW + at.project1, adding: adds, dBranch, attended, rows: R)
         Rows.addColumnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
-        Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: 3 * C)
+        scratch.qkv.inputGradient(dRows, dPacked, w + at.qkv, rows: R)
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), out: normed, dOut: dRows, x: x, mean: mean1,
             rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)
-        Linear.weightGradient(dW + at.qkv, overwrites: fresh, dPacked, normed, rows: R, inputs: C, outputs: 3 * C)
+        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
     }
 }

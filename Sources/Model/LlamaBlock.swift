@@ -99,21 +99,27 @@ struct LlamaBlock {
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
+        if slice.firstRow == 0 {
+            scratch.qkv.turn(w + at.qkv)
+            scratch.output.turn(w + at.output)
+            scratch.up.turn(w + at.gateUp)
+            scratch.down.turn(w + at.down)
+        }
         // mid (R, C) = x now; the product with output adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
-        Linear.forward(packed, normed, w + at.qkv, rows: R, inputs: C, outputs: P)
+        scratch.qkv.forward(packed, adding: false, normed, w + at.qkv, rows: R)
         rotary.rotate(packed, rows: R, packedWidth: P, inverse: false)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
-        residual.forward(next: mid, x: x, a: attended, inputs: C, w: w + at.output, bias: nil,
+        residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.output, bias: nil,
                          dropping, slice, .attention(layer: layer))
 
         // next (R, C) = mid now; the product with down adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
-        Linear.forward(hidden, normed, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
+        scratch.up.forward(hidden, adding: false, normed, w + at.gateUp, rows: R)
         SwiGLU.forward(out: active, gateUp: hidden, rows: R, width: F)
-        residual.forward(next: next, x: mid, a: active, inputs: F, w: w + at.down, bias: nil,
+        residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.down, bias: nil,
                          dropping, slice, .feedForward(layer: layer))
     }
 
@@ -123,27 +129,27 @@ struct LlamaBlock {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active), fresh = slice.isLast
+        let (normed, active) = (scratch.normed, scratch.active), adds = !slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
-        Linear.inputGradient(active, dBranch, w + at.down, rows: R, inputs: F, outputs: C)
+        scratch.down.inputGradient(active, dBranch, w + at.down, rows: R)
         SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
-        Linear.weightGradient(dW + at.down, overwrites: fresh, dBranch, active, rows: R, inputs: F, outputs: C)
-        Linear.inputGradient(dRows, dHidden, w + at.gateUp, rows: R, inputs: C, outputs: 2 * F)
+        scratch.down.weightGradient(dW + at.down, adding: adds, dBranch, active, rows: R)
+        scratch.up.inputGradient(dRows, dHidden, w + at.gateUp, rows: R)
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm2, out: normed, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R,
             width: C)
-        Linear.weightGradient(dW + at.gateUp, overwrites: fresh, dHidden, normed, rows: R, inputs: C, outputs: 2 * F)
+        scratch.up.weightGradient(dW + at.gateUp, adding: adds, dHidden, normed, rows: R)
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
-        Linear.inputGradient(dRows, dBranch, w + at.output, rows: R, inputs: C, outputs: C)
-        Linear.weightGradient(dW + at.output, overwrites: fresh, dBranch, attended, rows: R, inputs: C, outputs: C)
+        scratch.output.inputGradient(dRows, dBranch, w + at.output, rows: R)
+        scratch.output.weightGradient(dW + at.output, adding: adds, dBranch, attended, rows: R)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
-        Linear.inputGradient(dRows, dPacked, w + at.qkv, rows: R, inputs: C, outputs: P)
+        scratch.qkv.inputGradient(dRows, dPacked, w + at.qkv, rows: R)
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm1, out: normed, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R,
             width: C)
-        Linear.weightGradient(dW + at.qkv, overwrites: fresh, dPacked, normed, rows: R, inputs: C, outputs: P)
+        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
     }
 }

@@ -15,6 +15,9 @@ struct Scratch {
     let active: UnsafeMutablePointer<Float>
     /// (R, F) for gpt2, (R, 2F) for llama: the gradient with respect to what the first matrix gave.
     let dHidden: UnsafeMutablePointer<Float>
+    /// A block's four matrix products: into and out of the attention, into and out of the feed-forward part (for llama
+    /// `up` is gate and up together).
+    let qkv, output, up, down: Linear
 
     init(_ config: ModelConfig, rows: Int, sliceRows: Int, arena: Arena) {
         dX = arena.carve(rows * config.width)
@@ -23,7 +26,12 @@ struct Scratch {
         dRows = arena.carve(rows * config.width)
         dPacked = arena.carve(rows * config.packedWidth)
         active = arena.carve(rows * config.hidden)
-        dHidden = arena.carve(rows * config.hidden * (config.family == .llama ? 2 : 1))
+        let upWidth = config.hidden * (config.family == .llama ? 2 : 1)
+        dHidden = arena.carve(rows * upWidth)
+        qkv = Linear(inputs: config.width, outputs: config.packedWidth, arena: arena)
+        output = Linear(inputs: config.width, outputs: config.width, arena: arena)
+        up = Linear(inputs: config.width, outputs: upWidth, arena: arena)
+        down = Linear(inputs: config.hidden, outputs: config.width, arena: arena)
     }
 }
 

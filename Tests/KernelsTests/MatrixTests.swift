@@ -40,8 +40,10 @@ import Testing
         #expect(c.values == [3, 4, 6, 8])
     }
 
-    @Test("a linear layer's three products agree: the derivative of y · dY is in dX and dW") func linear() {
-        let (rows, inputs, outputs) = (5, 17, 6)
+    @Test("a linear layer's three products agree: the derivative of y · dY is in dX and dW", arguments: [false, true])
+    func linear(byBlocks: Bool) {
+        let (rows, inputs, outputs) = (5, 17, 6), arena = Arena(count: 17 * 16)
+        let linear = Linear(inputs: inputs, outputs: outputs, arena: arena, byBlocks: byBlocks)
         let x = sample(rows * inputs, seed: 1), w = sample(outputs * inputs, seed: 2)
         let dY = sample(rows * outputs, seed: 3), bias = sample(outputs, seed: 4)
         let y = Floats(repeating: .nan, count: rows * outputs), dX = Floats(repeating: .nan, count: rows * inputs)
@@ -55,12 +57,12 @@ import Testing
             }
         }
 
-        Rows.fill(y.base, bias, rows: rows, width: outputs)
-        Linear.forward(addingTo: y.base, x, w, rows: rows, inputs: inputs, outputs: outputs)
-        Linear.inputGradient(dX.base, dY, w, rows: rows, inputs: inputs, outputs: outputs)
-        Linear.weightGradient(dW.base, overwrites: true, dY, x, rows: rows, inputs: inputs, outputs: outputs)
+        linear.turn(w)
+        linear.forward(y.base, bias: bias, x, w, rows: rows)
+        linear.inputGradient(dX.base, dY, w, rows: rows)
+        linear.weightGradient(dW.base, adding: false, dY, x, rows: rows)
         let once = dW.values
-        Linear.weightGradient(dW.base, overwrites: false, dY, x, rows: rows, inputs: inputs, outputs: outputs)
+        linear.weightGradient(dW.base, adding: true, dY, x, rows: rows)
 
         let (x64, w64, d64) = (doubles(x), doubles(w), doubles(dY))
         #expect(relativeError(y.values, twin(x64, w64)) < 1e-6)
@@ -68,6 +70,30 @@ import Testing
         let expected = numericGradient(w64) { dot(twin(x64, $0), d64) }
         #expect(relativeError(once, expected) < 1e-6)
         #expect(relativeError(dW.values, expected.map { 2 * $0 }) < 1e-6)
+    }
+
+    @Test("products block by block are the whole ones, where blocks do not divide rows or columns",
+          arguments: [(150, 200, 150), (1, 300, 5), (130, 64, 260)])
+    func blocks(rows: Int, inputs: Int, outputs: Int) {
+        let x = sample(rows * inputs, seed: 1), w = sample(outputs * inputs, seed: 2), dY = sample(rows * outputs, seed: 3)
+        let results = [false, true].map { byBlocks -> [Float] in
+            let arena = Arena(count: Arena.wholeLines(inputs * outputs))
+            let linear = Linear(inputs: inputs, outputs: outputs, arena: arena, byBlocks: byBlocks)
+            let y = Floats(repeating: .nan, count: rows * outputs), dX = Floats(repeating: .nan, count: rows * inputs)
+            let dW = Floats(repeating: .nan, count: outputs * inputs)
+
+            linear.turn(w)
+            linear.forward(y.base, adding: false, x, w, rows: rows)
+            linear.forward(y.base, adding: true, x, w, rows: rows)
+            linear.inputGradient(dX.base, dY, w, rows: rows)
+            linear.weightGradient(dW.base, adding: false, dY, x, rows: rows)
+            linear.weightGradient(dW.base, adding: true, dY, x, rows: rows)
+
+            #expect(y.isIntact && dX.isIntact && dW.isIntact)
+            return y.values + dX.values + dW.values
+        }
+
+        #expect(relativeError(results[1], doubles(results[0])) < 1e-6)
     }
 }
 
