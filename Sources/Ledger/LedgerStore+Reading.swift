@@ -46,7 +46,8 @@ extension LedgerStore {
             let leaves: Data = $0["leafReplicas"]
             return CommitRow(session: $0["session"], step: $0["step"], view: $0["view"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"],
                 tokens: $0["tokens"], gradientNorm: $0["gradientNorm"], learningRate: $0["learningRate"], parentHash: $0["parentHash"],
-                stateHash: $0["stateHash"], leafReplicas: leaves.values(of: UInt32.self).map { Int($0) })
+                stateHash: $0["stateHash"], leafReplicas: leaves.values(of: UInt32.self).map { Int($0) },
+                leafCredits: $0.doubles("leafCredits"), leafSquares: $0.doubles("leafSquares"))
         }
         record.incidents = try rows(db, "incidents ORDER BY incident").map {
             IncidentRow(incident: $0["incident"], session: $0["session"], kind: $0["kind"], replica: $0["replica"], slot: $0["slot"],
@@ -59,6 +60,13 @@ extension LedgerStore {
         }
         record.evaluations = try rows(db, "evaluations ORDER BY rowid").map {
             EvaluationRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"], tokens: $0["tokens"])
+        }
+        record.probes = try rows(db, "probes ORDER BY rowid").map {
+            ProbeRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), decision: $0.doubles("decision"),
+                audit: $0.doubles("audit"), tokensPerSequence: $0["tokensPerSequence"])
+        }
+        record.contributions = try rows(db, "contributions ORDER BY rowid").map {
+            ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"))
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid").map {
             CheckpointRow(session: $0["session"], step: $0["step"], requestedNanoseconds: $0.ns("requestedNs"),
@@ -78,6 +86,7 @@ extension LedgerStore {
 
 extension Row {
     fileprivate func ns(_ column: String) -> UInt64 { UInt64(self[column] as Int64) }
+    fileprivate func doubles(_ column: String) -> [Double] { (self[column] as Data).values(of: Double.self) }
     fileprivate func optionalNs(_ column: String) -> UInt64? { (self[column] as Int64?).map { UInt64($0) } }
 }
 

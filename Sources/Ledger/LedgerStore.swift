@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 1
+    package static let version = 2
     private let database: DatabaseQueue
 
     /// Opens the ledger to append to it; makes it if it is not there.
@@ -42,7 +42,7 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
             step INTEGER NOT NULL, view INTEGER NOT NULL, ns INTEGER NOT NULL, lossSum REAL NOT NULL,
             tokens INTEGER NOT NULL, gradientNorm REAL NOT NULL, learningRate REAL NOT NULL, parentHash TEXT NOT NULL,
-            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL);
+            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL, leafCredits BLOB NOT NULL, leafSquares BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
@@ -50,6 +50,9 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS faults (fault INTEGER PRIMARY KEY, text TEXT NOT NULL, firedNs INTEGER);
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS probes (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
+            decision BLOB NOT NULL, audit BLOB NOT NULL, tokensPerSequence INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
             durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
@@ -81,10 +84,14 @@ package final class LedgerStore {
             withUnsafeBytes(of: UInt32(replica).littleEndian) { data.append(contentsOf: $0) }
         }
         try run(
-            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas, leafCredits, leafSquares) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.session, row.step, row.view, Int64(row.nanoseconds), row.lossSum, row.tokens, row.gradientNorm,
-             row.learningRate, row.parentHash, row.stateHash, leaves])
+             row.learningRate, row.parentHash, row.stateHash, leaves,
+             Self.blob(row.leafCredits), Self.blob(row.leafSquares)])
     }
+
+    /// Doubles as they lie in memory, little-endian.
+    private static func blob(_ values: [Double]) -> Data { values.withUnsafeBytes { Data($0) } }
 
     package func put(_ row: SessionRow) throws {
         try run("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
@@ -126,6 +133,15 @@ package final class LedgerStore {
     package func append(_ row: EvaluationRow) throws {
         try run("INSERT INTO evaluations VALUES (?, ?, ?, ?, ?)",
             [row.session, row.step, Int64(row.nanoseconds), row.lossSum, row.tokens])
+    }
+
+    package func append(_ row: ProbeRow) throws {
+        try run("INSERT INTO probes VALUES (?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), Self.blob(row.decision), Self.blob(row.audit), row.tokensPerSequence])
+    }
+
+    package func append(_ row: ContributionRow) throws {
+        try run("INSERT INTO contributions VALUES (?, ?, ?)", [row.session, row.step, Self.blob(row.leaves)])
     }
 
     package func append(_ row: CheckpointRow) throws {

@@ -9,6 +9,7 @@ package struct RunAccount: Sendable {
     package let headlines: Headlines
     /// By incident, in the order of the record.
     package let incidents: [IncidentBill]
+    package let contribution: Contribution
 
     /// - Parameter equivalence: E, the reference steps this run's committed steps are worth, per committed step;
     ///   1 for a run with the reference's bits.
@@ -21,9 +22,18 @@ package struct RunAccount: Sendable {
         accounts = Accounts(record, attribution)
         headlines = Headlines(record, lineage, log, fates, accounts, equivalence: equivalence)
         incidents = IncidentBill.bills(record, fates, accounts, price: headlines.pricePerWorkerSecond)
+        contribution = Contribution(record, lineage.rows.map { record.commits[$0] })
         self.record = record
     }
 
     /// The commits of the final lineage, by step.
     package var commits: [CommitRow] { lineage.rows.map { record.commits[$0] } }
+
+    /// One validation pass per step, the latest, of the steps on the lineage.
+    package var validations: [EvaluationRow] {
+        let last = lineage.rows.last.map { record.commits[$0].step } ?? 0
+        var byStep: [Int: EvaluationRow] = [:]
+        for row in record.evaluations where row.step <= last && row.tokens > 0 { byStep[row.step] = row }
+        return byStep.values.sorted { $0.step < $1.step }
+    }
 }

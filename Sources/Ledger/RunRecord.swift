@@ -123,10 +123,17 @@ package struct CommitRow: Equatable, Sendable {
     package var stateHash: String
     /// For each leaf, the replica whose execution was used.
     package var leafReplicas: [Int]
+    /// For each leaf, −⟨gᵢ, θ − θ′⟩ in nats per token: gᵢ its mean gradient at θ, the weights before this update, and θ′
+    /// those before the update before. By how much that earlier update lowered the loss of this step's fresh text, to
+    /// first order. Empty when no earlier weights were in memory.
+    package var leafCredits: [Double]
+    /// For each leaf, |gᵢ|². Empty when not recorded.
+    package var leafSquares: [Double]
 
     package init(
         session: Int, step: Int, view: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int,
-        gradientNorm: Double, learningRate: Double, parentHash: String, stateHash: String, leafReplicas: [Int]
+        gradientNorm: Double, learningRate: Double, parentHash: String, stateHash: String, leafReplicas: [Int],
+        leafCredits: [Double] = [], leafSquares: [Double] = []
     ) {
         self.session = session
         self.step = step
@@ -139,6 +146,8 @@ package struct CommitRow: Equatable, Sendable {
         self.parentHash = parentHash
         self.stateHash = stateHash
         self.leafReplicas = leafReplicas
+        self.leafCredits = leafCredits
+        self.leafSquares = leafSquares
     }
 }
 
@@ -218,6 +227,43 @@ package struct EvaluationRow: Equatable, Sendable {
     }
 }
 
+/// The losses of the two probe sets under the weights of `step`: fixed held-out sequences of equal length, the same ones
+/// every time, the two sets disjoint.
+package struct ProbeRow: Equatable, Sendable {
+    package var session: Int
+    package var step: Int
+    package var nanoseconds: UInt64
+    /// Nats of each sequence. The decision probe may steer a run, the audit probe is only ever reported.
+    package var decision: [Double]
+    package var audit: [Double]
+    package var tokensPerSequence: Int
+
+    package init(session: Int, step: Int, nanoseconds: UInt64, decision: [Double], audit: [Double], tokensPerSequence: Int) {
+        self.session = session
+        self.step = step
+        self.nanoseconds = nanoseconds
+        self.decision = decision
+        self.audit = audit
+        self.tokensPerSequence = tokensPerSequence
+    }
+}
+
+/// What each leaf of one step did for the decision probe, to first order.
+package struct ContributionRow: Equatable, Sendable {
+    package var session: Int
+    /// Committed steps before the update that the leaves went into.
+    package var step: Int
+    /// For each leaf, (1/M) · (D ⊙ q) · gᵢ in nats per token: q the gradient of the probe loss, D what AdamW multiplies a
+    /// gradient with. Positive lowers the probe loss.
+    package var leaves: [Double]
+
+    package init(session: Int, step: Int, leaves: [Double]) {
+        self.session = session
+        self.step = step
+        self.leaves = leaves
+    }
+}
+
 package struct CheckpointRow: Equatable, Sendable {
     package var session: Int
     package var step: Int
@@ -253,6 +299,8 @@ package struct RunRecord: Sendable {
     package var incidents: [IncidentRow] = []
     package var faults: [FaultRow] = []
     package var evaluations: [EvaluationRow] = []
+    package var probes: [ProbeRow] = []
+    package var contributions: [ContributionRow] = []
     package var checkpoints: [CheckpointRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]
@@ -272,6 +320,7 @@ package enum RunFact {
     package static let configurationDigest = "configuration.sha256"
     package static let steps = "steps"                          // planned
     package static let microbatches = "microbatches"            // M
+    package static let sequencesPerMicrobatch = "microbatch.sequences"
     package static let tokensPerStep = "tokens.perStep"
     package static let parameters = "parameters"
     package static let flopsPerToken = "flops.perToken"         // model FLOPs

@@ -39,7 +39,7 @@ extension TextReport {
     /// How the loss went, on the final lineage.
     var lossSection: [String] {
         let commits = account.commits.filter { $0.tokens > 0 }
-        let evaluations = lineageEvaluations
+        let evaluations = account.validations
         guard !commits.isEmpty || !evaluations.isEmpty else { return [] }
         var lines = [title("Loss")]
         if let first = commits.first, let last = commits.last {
@@ -88,14 +88,6 @@ extension TextReport {
                 + "  \(Quantity.decimal(values[0], 4)) → \(Quantity.decimal(values[values.count - 1], 4))")
         }
         return lines
-    }
-
-    /// One pass per step, the latest; steps beyond the lineage are left out.
-    private var lineageEvaluations: [EvaluationRow] {
-        let last = account.commits.last?.step ?? 0
-        var byStep: [Int: EvaluationRow] = [:]
-        for row in record.evaluations where row.step <= last && row.tokens > 0 { byStep[row.step] = row }
-        return byStep.values.sorted { $0.step < $1.step }
     }
 
     private func nats(_ sum: Double, _ tokens: Int) -> String { Quantity.decimal(sum / Double(tokens), 4) }

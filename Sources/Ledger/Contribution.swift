@@ -1,0 +1,179 @@
+// Did the compute reduce the loss? Three answers, never mixed: the fate of every execution (Fates), the credit of every
+// step (free, noisy), and the effect of windows of steps on held-out text (measured). Pure functions of the record.
+
+/// By how much one committed update lowered the loss of the next step's fresh text, to first order. Unbiased for the
+/// first-order part, and conservative by the curvature: the text is seen for the first time after the update.
+package struct StepCredit: Equatable, Sendable {
+    /// The update: committed steps after it.
+    package let step: Int
+    /// Nats per token; positive is better.
+    package let credit: Double
+    /// Of the mean over the M leaves of the next step; nil with one leaf: such a credit must not be printed alone.
+    package let standardError: Double?
+
+    /// The credit in standard errors.
+    package var z: Double? { standardError.flatMap { $0 > 0 ? credit / $0 : nil } }
+
+    init?(_ next: CommitRow) {
+        guard !next.leafCredits.isEmpty, next.step > 1 else { return nil }
+        step = next.step - 1
+        (credit, standardError) = Statistics.mean(next.leafCredits)
+    }
+}
+
+/// The steps between two passes over the probes, and what they did to the loss of held-out text.
+package struct ProbeWindow: Equatable, Sendable {
+    /// Committed steps at its two ends.
+    package let start: Int, end: Int
+    package let decision: PairedEffect, audit: PairedEffect
+    /// Sum of the credits of its steps, and how many of them have one: the first-order story of the same change.
+    package let credit: Double, credited: Int
+    package let creditStandardError: Double
+}
+
+/// The gradient noise scale (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1), from
+/// the norms of the M leaf gradients and of their mean.
+package struct NoiseScale: Equatable, Sendable {
+    /// Moving averages of |G|² and tr Σ, the squared norm of the true gradient and the trace of the covariance of a
+    /// single sequence's.
+    package private(set) var signal = 0.0, noise = 0.0
+    private var weight = 0.0
+    /// Share of the past kept at each step.
+    static let decay = 0.95
+
+    package init() {}
+
+    /// Takes in one step of `squares`.count leaves of `sequences` each: |gᵢ|², and |g|² of their mean.
+    package mutating func add(squares: [Double], meanSquare: Double, sequences: Double) {
+        let small = sequences, big = sequences * Double(squares.count)
+        guard squares.count > 1 else { return }
+        let mean = squares.reduce(0, +) / Double(squares.count)
+        let g = (big * meanSquare - small * mean) / (big - small), s = (mean - meanSquare) / (1 / small - 1 / big)
+        weight = Self.decay * weight + (1 - Self.decay)
+        signal += (1 - Self.decay) / weight * (g - signal)
+        noise += (1 - Self.decay) / weight * (s - noise)
+    }
+
+    /// tr Σ / |G|² in sequences: batches much smaller than this still gain in proportion, much larger ones hardly.
+    /// Nil while the signal is lost in the noise.
+    package var sequences: Double? { signal > 0 && noise > 0 ? noise / signal : nil }
+}
+
+/// What the microbatches that one worker computed did for the probe loss, against those of the others.
+package struct WorkerContribution: Equatable, Sendable {
+    package let slot: Int
+    package let leaves: Int
+    /// Mean over its leaves, and over those of all others: the predicted drop of the probe loss per leaf, nats per token.
+    package let mean: Double, others: Double
+    /// The difference in standard errors, over all sampled steps. Below −4: this worker's gradients do not do what the
+    /// others' do.
+    package let z: Double
+
+    package static let alarm = 4.0
+    package var isSuspect: Bool { z < -Self.alarm }
+}
+
+package struct Contribution: Sendable {
+    /// By step, on the final lineage.
+    package let credits: [StepCredit]
+    /// In order, without gaps between the first and the last probe of the lineage.
+    package let windows: [ProbeWindow]
+    /// From the first to the last probe, in one comparison. The windows' changes sum to its change.
+    package let total: PairedEffect?
+    /// Per committed step with leaf norms, smoothed; in sequences.
+    package let noiseScale: [(step: Int, sequences: Double)]
+    package let workers: [WorkerContribution]
+    /// Of the windows whose audit effect is significant: how many have a credit of the same sign.
+    package let agreeing: Int, significant: Int
+
+    package init(_ record: RunRecord, _ commits: [CommitRow]) {
+        credits = commits.compactMap { StepCredit($0) }
+        let probes = Contribution.probes(record, upTo: commits.last?.step ?? 0)
+        windows = Contribution.windows(probes, credits)
+        total = probes.count > 1 ? Contribution.effect(probes[0], probes[probes.count - 1], \.audit) : nil
+        noiseScale = Contribution.noise(record, commits)
+        workers = Contribution.workers(record, commits)
+        let verdicts = windows.filter { $0.audit.verdict != .indeterminate && $0.credited == $0.end - $0.start }
+        significant = verdicts.count
+        agreeing = verdicts.count { ($0.credit > 0) == ($0.audit.change < 0) }
+    }
+
+    /// One pass per step, the latest, of the steps on the lineage; comparable ones only.
+    static func probes(_ record: RunRecord, upTo last: Int) -> [ProbeRow] {
+        var byStep: [Int: ProbeRow] = [:]
+        for row in record.probes where row.step <= last { byStep[row.step] = row }
+        let sorted = byStep.values.sorted { $0.step < $1.step }
+        return sorted.filter { $0.decision.count == sorted[0].decision.count && $0.audit.count == sorted[0].audit.count }
+    }
+
+    private static func effect(_ a: ProbeRow, _ b: ProbeRow, _ set: KeyPath<ProbeRow, [Double]>) -> PairedEffect {
+        PairedEffect(before: a[keyPath: set], after: b[keyPath: set], tokensPerSequence: a.tokensPerSequence)
+    }
+
+    private static func windows(_ probes: [ProbeRow], _ credits: [StepCredit]) -> [ProbeWindow] {
+        zip(probes, probes.dropFirst()).map { a, b in
+            let inside = credits.filter { $0.step > a.step && $0.step <= b.step }
+            let squares = inside.reduce(0.0) { $0 + ($1.standardError ?? 0) * ($1.standardError ?? 0) }
+            return ProbeWindow(
+                start: a.step, end: b.step, decision: effect(a, b, \.decision), audit: effect(a, b, \.audit),
+                credit: inside.reduce(0) { $0 + $1.credit }, credited: inside.count, creditStandardError: squares.squareRoot())
+        }
+    }
+
+    private static func noise(_ record: RunRecord, _ commits: [CommitRow]) -> [(step: Int, sequences: Double)] {
+        guard let sequences = record.facts[RunFact.sequencesPerMicrobatch].flatMap({ Double($0) }) else { return [] }
+        var scale = NoiseScale(), result: [(step: Int, sequences: Double)] = []
+        for commit in commits where commit.leafSquares.count > 1 {
+            scale.add(squares: commit.leafSquares, meanSquare: commit.gradientNorm * commit.gradientNorm, sequences: sequences)
+            if let value = scale.sequences { result.append((commit.step, value)) }
+        }
+        return result
+    }
+
+    private static func workers(_ record: RunRecord, _ commits: [CommitRow]) -> [WorkerContribution] {
+        let slots = Dictionary(record.replicas.map { ($0.replica, $0.slot) }, uniquingKeysWith: { $1 })
+        let byStep = Dictionary(commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 })
+        var tallies: [Int: Tally] = [:]
+        var seen: Set<Int> = []
+        // The latest row of a step counts: it is the one of the lineage.
+        for row in record.contributions.reversed() where seen.insert(row.step).inserted {
+            guard let commit = byStep[row.step + 1], commit.leafReplicas.count == row.leaves.count else { continue }
+            let owners = commit.leafReplicas.map { slots[$0] ?? -1 }
+            for slot in Set(owners) {
+                let mine = zip(owners, row.leaves).filter { $0.0 == slot }.map(\.1), others = zip(owners, row.leaves).filter { $0.0 != slot }.map(\.1)
+                guard others.count > 1 else { continue }
+                tallies[slot, default: Tally()].add(mine, others)
+            }
+        }
+        return tallies.sorted { $0.key < $1.key }.map { slot, tally in
+            WorkerContribution(slot: slot, leaves: tally.leaves, mean: tally.mine / Double(tally.leaves),
+                others: tally.others / Double(tally.otherLeaves), z: tally.variance > 0 ? tally.difference / tally.variance.squareRoot() : 0)
+        }
+    }
+
+    private struct Tally {
+        var leaves = 0, otherLeaves = 0, mine = 0.0, others = 0.0, difference = 0.0, variance = 0.0
+
+        /// One step: the difference of the two means, with the spread of the others as the measure of chance.
+        mutating func add(_ a: [Double], _ b: [Double]) {
+            let mean = b.reduce(0, +) / Double(b.count)
+            let spread = b.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(b.count - 1)
+            leaves += a.count
+            otherLeaves += b.count
+            mine += a.reduce(0, +)
+            others += b.reduce(0, +)
+            difference += a.reduce(0, +) / Double(a.count) - mean
+            variance += spread * (1 / Double(a.count) + 1 / Double(b.count))
+        }
+    }
+}
+
+enum Statistics {
+    /// The mean of values, and its standard error; nil for a single one.
+    static func mean(_ values: [Double]) -> (mean: Double, standardError: Double?) {
+        let n = Double(values.count), mean = values.reduce(0, +) / n
+        guard values.count > 1 else { return (mean, nil) }
+        let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        return (mean, (squares / (n * (n - 1))).squareRoot())
+    }
+}
