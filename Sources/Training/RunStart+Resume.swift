@@ -85,12 +85,14 @@ extension PreparedRun {
         into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, _ record: RunRecord, _ folder: RunFolder,
         _ remarks: inout [String]
     ) throws -> (Int, String) {
-        let state = shared.pointers(generation: 0)
+        let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         let found: Restoration
         do {
-            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(
+            found = try store.restoreNewest(
                 entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
-                secondMoments: state.secondMoment, configSHA256: config.digest)
+                secondMoments: state.secondMoment, configSHA256: config.digest,
+                stateHash: { fingerprintState(shared, generation: 0, step: $0) })
+            for rejection in found.rejected { if case .state = rejection.damage { try store.setAside(rejection.step) } }
         } catch {
             throw error.userError
         }
@@ -104,13 +106,9 @@ extension PreparedRun {
             remarks.append("there is no checkpoint; starting again from step 0")
             return (0, fingerprintState(shared, generation: 0, step: 0))
         }
-        let hash = fingerprintState(shared, generation: 0, step: checkpoint.step)
-        guard hash == checkpoint.manifest.stateHash else {
-            throw UserError(.badInput, "checkpoint step-\(checkpoint.step) has state hash \(hash.prefix(16))… and its manifest says \(checkpoint.manifest.stateHash.prefix(16))…; remove it to use the one before")
-        }
         let last = record.commits.last?.step ?? 0
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
-        return (checkpoint.step, hash)
+        return (checkpoint.step, checkpoint.manifest.stateHash)
     }
 
     /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.

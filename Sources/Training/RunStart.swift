@@ -133,12 +133,10 @@ extension PreparedRun {
         }
     }
 
-    /// Fingerprints a generation that was just filled, and names its state.
+    /// Names the state in a generation, as its floats are now.
     static func fingerprintState(_ shared: SharedState, generation: Int, step: Int) -> String {
-        for chunk in 0..<SharedLayout.chunkCount {
-            shared.setFingerprint(chunk, generation: generation, fingerprint(shared.pointers(generation: generation), range: shared.layout.chunk(chunk)))
-        }
-        return Launcher.stateHash(step: step, fingerprints: shared.fingerprints(generation: generation))
+        let state = shared.pointers(generation: generation)
+        return Launcher.stateHash(step: step, fingerprints: (0..<SharedLayout.chunkCount).map { fingerprint(state, range: shared.layout.chunk($0)) })
     }
 
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
