@@ -159,7 +159,7 @@ package struct IncidentRow: Equatable, Sendable {
     package var plannedNanoseconds: UInt64?
     /// Leaves given to other workers: in the victim's hands or not begun.
     package var leavesReassigned: Int
-    /// The injected fault, as an index into `faults`; nil when it came from outside.
+    /// The injected fault, as its place in the session's plan; nil when it came from outside.
     package var fault: Int?
     /// For people: `worker 1 killed by signal 9 in backward of step 50`.
     package var description: String
@@ -185,14 +185,18 @@ package struct IncidentRow: Equatable, Sendable {
     }
 }
 
+/// A fault that was planned for a session.
 package struct FaultRow: Equatable, Sendable {
+    package var session: Int
+    /// Its place in the session's plan.
     package var fault: Int
     package var text: String
     package var firedNanoseconds: UInt64?
 
     package init(
-        fault: Int, text: String, firedNanoseconds: UInt64? = nil
+        session: Int, fault: Int, text: String, firedNanoseconds: UInt64? = nil
     ) {
+        self.session = session
         self.fault = fault
         self.text = text
         self.firedNanoseconds = firedNanoseconds

@@ -34,6 +34,7 @@ extension Launcher {
             member.process.closeDescriptor()
             finishedCompute += members[slot]!.computeNanoseconds
             let gone = members.removeValue(forKey: slot)!
+            try bookFault(gone)
             if shared.stopRequested { continue }
             let incident = try note(gone, row, exit, detected)
             replacementFor[slot] = incident
@@ -46,6 +47,12 @@ extension Launcher {
             evaluationUnits: config.evaluates(after: step) ? shared.evaluations.unfinished(step: step) : [])
     }
 
+    /// Notes that the fault that ended the worker fired, if one did.
+    private func bookFault(_ member: Member) throws {
+        guard let last = member.lastEvent, last.phase == .fault else { return }
+        try ledger.put(FaultRow(session: session, fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: last.nanoseconds))
+    }
+
     /// Records the incident: what, whose, since when.
     private func note(_ member: Member, _ row: ReplicaRow, _ exit: WorkerProcess.Exit, _ detected: UInt64) throws -> Int {
         let last = member.lastEvent
@@ -53,7 +60,6 @@ extension Launcher {
         if let last, last.phase == .fault {
             fault = Int(last.unit)
             onset = last.nanoseconds
-            try ledger.put(FaultRow(fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: onset))
         }
         let cause: String
         switch exit {

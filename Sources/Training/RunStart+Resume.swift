@@ -40,12 +40,14 @@ extension PreparedRun {
         if let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.lastHash, "shared memory")
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
+            try options.validate(from: start.step)
         } else {
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
             do {
                 (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
+                try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
                 throw error

@@ -48,6 +48,13 @@ package struct SessionOptions {
             }
         }
     }
+
+    /// - Throws: `UserError` when a fault could not fire any more in a session that begins at `step`.
+    func validate(from step: Int) throws {
+        for fault in faults where fault.step < step {
+            throw UserError(.usage, "--fault '\(fault)': step \(fault.step) is committed, the run goes on with step \(step); choose that one or a later one")
+        }
+    }
 }
 
 /// A run that is ready for its launcher: memory made and filled, ledger open, lock held.
@@ -144,7 +151,7 @@ extension PreparedRun {
             startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
         try ledger.setFact(RunFact.outcome, "running")
         for (index, fault) in options.faults.enumerated() {
-            try ledger.put(FaultRow(fault: index, text: fault.description, firedNanoseconds: nil))
+            try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
         }
     }
 

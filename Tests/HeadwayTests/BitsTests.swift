@@ -50,6 +50,13 @@ extension HeadwayCommand {
             #expect(RunAccount(record).incidents.allSatisfy { $0.microbatchesLost <= 1 })
         }
 
+        /// Without a validation the run is over with its last commit, and its workers are told to leave.
+        @Test func `a crash after the last commit is known to have fired`() throws {
+            let run = try TestRun(), settings = ["data.validation=0"]
+            let record = try run.expectFinished(run.train(workers: 1, settings, faults: ["crash worker=0 step=49 point=commit"]), settings)
+            #expect(record.faults.map(\.session) == [1] && record.faults[0].firedNanoseconds != nil && record.incidents.isEmpty)
+        }
+
         @Test(arguments: [FaultPoint.leafDone, .reduce, .update])
         func `all workers crash in the same step and nothing is lost`(point: FaultPoint) throws {
             let run = try TestRun(), faults = (0..<3).map { "crash worker=\($0) step=30 point=\(point)" }

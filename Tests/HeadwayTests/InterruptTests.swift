@@ -34,6 +34,7 @@ extension HeadwayCommand {
             }
             let record = try run.expectFinished(command, Self.settings, steps: 240)
             #expect(record.sessions.count == 4 && record.incidents.count == 4)
+            #expect(record.faults.map(\.session) == [1, 2, 3, 4] && record.faults.allSatisfy { $0.fault == 0 && $0.firedNanoseconds != nil })
         }
 
         /// Stopped workers finish no step, so that the launcher still waits for it when the second signal comes.

@@ -32,6 +32,8 @@ extension HeadwayCommand {
             let run = try TestRun()
             try orphaned(run, Self.settings, step: step)
             let committed = try run.record.commits.count
+            let late = try run.headway("resume", run.path, "--workers", "\(workers)", "--fault", "crash worker=0 step=\(committed - 1)")
+            run.expectRefused(late, .usage, "step \(committed - 1) is committed, the run goes on with step \(committed)")
             let command = try run.resume("--workers", "\(workers)")
             let record = try run.expectFinished(command, Self.settings, steps: 240)
             #expect(record.sessions.map(\.source) == ["initial", "shared memory"] && record.sessions[1].startStep == committed)
