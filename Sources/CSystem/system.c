@@ -103,6 +103,11 @@ int cs_signalfd(const int *signals, int count) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+bool cs_ignores_signal(int signal) {
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static volatile sig_atomic_t notedInterrupt;
 
 // The alarm comes again every second: a call that began to block just after the signal returns then.
@@ -115,6 +120,7 @@ void cs_note_interrupts(void) {
     struct sigaction action = {.sa_handler = note}; // without SA_RESTART
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (!cs_ignores_signal(SIGHUP)) sigaction(SIGHUP, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
     signal(SIGUSR1, SIG_IGN);
 }

@@ -228,7 +228,7 @@ package struct CheckpointRow: Equatable, Sendable {
     package var requestedNanoseconds: UInt64
     package var durableNanoseconds: UInt64?
     package var bytes: Int
-    /// `writing`, `durable`, or why it failed.
+    /// `durable`, or why it failed. A row is written when the outcome is known.
     package var status: String
 
     package init(
@@ -288,5 +288,5 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
-    package static let outcome = "outcome"                      // finished, interrupted, running
+    package static let outcome = "outcome"                      // finished, interrupted, failed, running
 }

@@ -113,12 +113,7 @@ extension Launcher {
             if let exit { try? ledger.put(members[slot]!.row.ended(exit, detected: MonotonicClock.nanoseconds())) }
         }
         members.removeAll()
-        if let writer {
-            writer.process.kill()
-            _ = writer.process.reap(wait: true)
-            writer.process.closeDescriptor()
-        }
-        writer = nil
+        killWriter()
         try? closeRows()
     }
 
@@ -147,7 +142,7 @@ extension Launcher {
 
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
-        outcome = step == config.steps ? .finished : .interrupted
+        outcome = isComplete ? .finished : .interrupted
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }

@@ -53,6 +53,7 @@ extension PreparedRun {
                 throw error
             }
         }
+        start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)
         config.model.vocabulary = description.vocabulary

@@ -14,6 +14,8 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
+    /// Whether the validation pass of `step` is in the ledger.
+    package var isEvaluated = false
     /// `initial`, `checkpoint` or `shared memory`.
     package var source = "initial"
 }
@@ -149,7 +151,7 @@ extension PreparedRun {
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
         try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
             startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
-        try ledger.setFact(RunFact.outcome, "running")
+        try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
         for (index, fault) in options.faults.enumerated() {
             try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
         }

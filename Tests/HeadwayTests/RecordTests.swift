@@ -97,6 +97,18 @@ extension HeadwayCommand {
             #expect(command.errors.isEmpty && !command.output.contains("\u{1B}") && !command.output.contains("\r"))
         }
 
+        @Test func `on a terminal the live line is gone when a run ends with an error`() throws {
+            let run = try TestRun(), command = try run.train(workers: 1, ["steps=5000"], onTerminal: true)
+            try command.wait(for: "step 0: validation loss")
+            for worker in run.workers { kill(worker.pid, SIGSTOP) }
+            command.signal(SIGINT)
+            let clearing = "\r\u{1B}[K"
+            try command.wait(for: "once more to stop at once\r\n" + clearing + "step ")
+            command.signal(SIGINT)
+            run.expectRefused(command, .interrupted, "stopped at once")
+            #expect(command.output.hasSuffix(clearing), "\(command.output.suffix(200))")
+        }
+
         @Test func `the same seed samples the same text, another seed another`() throws {
             let run = try TestRun()
             try run.expectFinished(run.train(workers: 2))

@@ -48,7 +48,10 @@ int cs_populate(void *base, size_t length);
 int cs_eventfd(void);
 /// A descriptor that reads the given signals (blocked by the call for this process), or -1 and errno.
 int cs_signalfd(const int *signals, int count);
-/// From now on SIGINT and SIGTERM are noted and end nothing but a call that blocks (EINTR); SIGUSR1 is ignored.
+/// Whether the signal is ignored, as SIGHUP is under `nohup`.
+bool cs_ignores_signal(int signal);
+/// From now on SIGINT, SIGTERM, and SIGHUP unless it is ignored, are noted and end nothing but a call that blocks
+/// (EINTR); SIGUSR1 is ignored.
 void cs_note_interrupts(void);
 /// The signal noted last, 0 for none.
 int cs_noted_interrupt(void);
