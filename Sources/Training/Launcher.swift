@@ -207,6 +207,7 @@ package final class Launcher {
         for effect in effects {
             switch effect {
             case .spawn(let slot): try spawn(slot)
+            case .abandon(let slot, let reason): notify(.message("worker \(slot) is not started again: \(reason); see \(folder.file("logs"))"))
             case .replan(let plan): write(plan)
             case .announce(let view, let moved, let reason): try announce(view, leavesReassigned: moved, reason: reason, ring: ring)
             case .giveUp(let reason): throw UserError(.runFailed, "\(reason); see \(folder.file("logs"))" + lastWords())
@@ -270,6 +271,9 @@ package final class Launcher {
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) }))
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
+        for incident in openIncidents where incident.plannedNanoseconds == nil {
+            notify(.message("\(incident.description); it had not joined yet"))
+        }
         openIncidents.removeAll()
         recentCommits.append((now, committed))
         if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
