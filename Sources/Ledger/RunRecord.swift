@@ -48,6 +48,7 @@ package struct ReplicaRow: Equatable, Sendable {
     package var replica: Int
     package var session: Int
     package var slot: Int
+    /// 0 until the process is started: the row comes first.
     package var pid: Int
     /// The incident it replaces a worker of; nil for the first worker of a slot.
     package var incident: Int?
@@ -59,7 +60,8 @@ package struct ReplicaRow: Equatable, Sendable {
     /// The launcher learned of its end.
     package var endedNanoseconds: UInt64?
     package var reapedNanoseconds: UInt64?
-    /// `exited` or `signalled`, with the status or signal number.
+    /// `exited` or `signalled`, with the status or signal number; `orphaned` when its launcher died before it, `not
+    /// started` when there was never a process.
     package var exit: String?
     package var exitCode: Int?
 

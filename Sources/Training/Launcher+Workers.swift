@@ -14,11 +14,19 @@ extension Launcher {
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
-        let spawned = MonotonicClock.nanoseconds()
-        let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
-        let row = ReplicaRow(replica: replica, session: session, slot: slot, pid: Int(process.pid), incident: replacementFor[slot],
-            spawnedNanoseconds: spawned)
-        members[slot] = Member(process: process, row: row)
+        var row = ReplicaRow(replica: replica, session: session, slot: slot, pid: 0, incident: replacementFor[slot],
+            spawnedNanoseconds: MonotonicClock.nanoseconds())
+        // Before the process: should the launcher die in between, its number is taken all the same.
+        try ledger.put(row)
+        do {
+            let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
+            row.pid = Int(process.pid)
+            members[slot] = Member(process: process, row: row)
+        } catch {
+            (row.endedNanoseconds, row.reapedNanoseconds, row.exit) = (row.spawnedNanoseconds, row.spawnedNanoseconds, "not started")
+            try ledger.put(row)
+            throw error
+        }
         try ledger.put(row)
     }
 

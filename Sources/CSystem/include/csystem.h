@@ -22,7 +22,7 @@ void cs_futex_wake_all(uint32_t *word);
 // --- Processes -----------------------------------------------------------------------------------------------
 /// A file descriptor that becomes readable when `pid` ends, or -1 and errno.
 int cs_pidfd_open(pid_t pid);
-/// Ends this process with `signal` when its parent's thread ends. 0 or errno.
+/// Ends this process with `signal` when its parent's thread ends; 0 for no signal any more. 0 or errno.
 int cs_signal_at_parent_death(int signal);
 /// Reaps `pid` if it has ended: 1 when reaped (then *signalled tells whether *code is a signal or an exit
 /// status), 0 when it still runs, -1 and errno otherwise. Waits when `wait`.
