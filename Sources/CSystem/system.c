@@ -54,13 +54,25 @@ int cs_available_cores(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+// Signals wait meanwhile: one that comes again and again, as the alarm below does, would let a long reservation never
+// end. A stop cannot be held back, and breaks it off as well.
+static int reserve(int fd, off_t length) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed;
+    do failed = posix_fallocate(fd, 0, length); while (failed == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 void *cs_shared_map(const char *name, bool create, size_t *length) {
     int fd = shm_open(name, create ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
     if (fd < 0) return NULL;
     struct stat info;
     void *base = NULL;
-    // posix_fallocate reserves the pages: running out of them is an error here, not a SIGBUS in the middle of a step.
-    int failed = create ? posix_fallocate(fd, 0, (off_t)*length) : (fstat(fd, &info) == 0 ? 0 : errno);
+    // Pages are reserved: running out of them is an error here, not a SIGBUS in the middle of a step.
+    int failed = create ? reserve(fd, (off_t)*length) : (fstat(fd, &info) == 0 ? 0 : errno);
     if (failed == 0) {
         if (!create) *length = (size_t)info.st_size;
         base = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -103,6 +115,11 @@ int cs_signalfd(const int *signals, int count) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+bool cs_ignores_signal(int signal) {
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static volatile sig_atomic_t notedInterrupt;
 
 // The alarm comes again every second: a call that began to block just after the signal returns then.
@@ -115,6 +132,7 @@ void cs_note_interrupts(void) {
     struct sigaction action = {.sa_handler = note}; // without SA_RESTART
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (!cs_ignores_signal(SIGHUP)) sigaction(SIGHUP, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
     signal(SIGUSR1, SIG_IGN);
 }

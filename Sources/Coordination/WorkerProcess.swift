@@ -39,7 +39,7 @@ package struct WorkerProcess: Sendable {
         var pid: pid_t = 0
         let failed = posix_spawn(&pid, executable, &actions, &attributes, &argv, &envp)
         guard failed == 0 else {
-            throw UserError(.system, "worker process cannot be started: \(String(cString: strerror(failed)))")
+            throw UserError(.system, "process cannot be started: \(String(cString: strerror(failed)))")
         }
         self.pid = pid
         descriptor = cs_pidfd_open(pid)

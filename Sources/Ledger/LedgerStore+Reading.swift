@@ -55,8 +55,8 @@ extension LedgerStore {
                 plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0["leavesReassigned"], fault: $0["fault"],
                 description: $0["description"])
         }
-        record.faults = try rows(db, "faults ORDER BY fault").map {
-            FaultRow(fault: $0["fault"], text: $0["text"], firedNanoseconds: $0.optionalNs("firedNs"))
+        record.faults = try rows(db, "faults ORDER BY session, fault").map {
+            FaultRow(session: $0["session"], fault: $0["fault"], text: $0["text"], firedNanoseconds: $0.optionalNs("firedNs"))
         }
         record.evaluations = try rows(db, "evaluations ORDER BY rowid").map {
             EvaluationRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"], tokens: $0["tokens"])

@@ -47,7 +47,8 @@ package final class LedgerStore {
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
             leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS faults (fault INTEGER PRIMARY KEY, text TEXT NOT NULL, firedNs INTEGER);
+        CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER,
+            PRIMARY KEY (session, fault));
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS probes (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
@@ -127,7 +128,7 @@ package final class LedgerStore {
     }
 
     package func put(_ row: FaultRow) throws {
-        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?)", [row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
     }
 
     package func append(_ row: EvaluationRow) throws {

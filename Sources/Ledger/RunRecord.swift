@@ -48,6 +48,7 @@ package struct ReplicaRow: Equatable, Sendable {
     package var replica: Int
     package var session: Int
     package var slot: Int
+    /// 0 until the process is started: the row comes first.
     package var pid: Int
     /// The incident it replaces a worker of; nil for the first worker of a slot.
     package var incident: Int?
@@ -59,7 +60,8 @@ package struct ReplicaRow: Equatable, Sendable {
     /// The launcher learned of its end.
     package var endedNanoseconds: UInt64?
     package var reapedNanoseconds: UInt64?
-    /// `exited` or `signalled`, with the status or signal number.
+    /// `exited` or `signalled`, with the status or signal number; `orphaned` when its launcher died before it, `not
+    /// started` when there was never a process.
     package var exit: String?
     package var exitCode: Int?
 
@@ -168,7 +170,7 @@ package struct IncidentRow: Equatable, Sendable {
     package var plannedNanoseconds: UInt64?
     /// Leaves given to other workers: in the victim's hands or not begun.
     package var leavesReassigned: Int
-    /// The injected fault, as an index into `faults`; nil when it came from outside.
+    /// The injected fault, as its place in the session's plan; nil when it came from outside.
     package var fault: Int?
     /// For people: `worker 1 killed by signal 9 in backward of step 50`.
     package var description: String
@@ -194,14 +196,18 @@ package struct IncidentRow: Equatable, Sendable {
     }
 }
 
+/// A fault that was planned for a session.
 package struct FaultRow: Equatable, Sendable {
+    package var session: Int
+    /// Its place in the session's plan.
     package var fault: Int
     package var text: String
     package var firedNanoseconds: UInt64?
 
     package init(
-        fault: Int, text: String, firedNanoseconds: UInt64? = nil
+        session: Int, fault: Int, text: String, firedNanoseconds: UInt64? = nil
     ) {
+        self.session = session
         self.fault = fault
         self.text = text
         self.firedNanoseconds = firedNanoseconds
@@ -270,7 +276,7 @@ package struct CheckpointRow: Equatable, Sendable {
     package var requestedNanoseconds: UInt64
     package var durableNanoseconds: UInt64?
     package var bytes: Int
-    /// `writing`, `durable`, or why it failed.
+    /// `durable`, or why it failed. A row is written when the outcome is known.
     package var status: String
 
     package init(
@@ -333,5 +339,5 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
-    package static let outcome = "outcome"                      // finished, interrupted, running
+    package static let outcome = "outcome"                      // finished, interrupted, failed, running
 }

@@ -14,11 +14,19 @@ extension Launcher {
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
-        let spawned = MonotonicClock.nanoseconds()
-        let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
-        let row = ReplicaRow(replica: replica, session: session, slot: slot, pid: Int(process.pid), incident: replacementFor[slot],
-            spawnedNanoseconds: spawned)
-        members[slot] = Member(process: process, row: row)
+        var row = ReplicaRow(replica: replica, session: session, slot: slot, pid: 0, incident: replacementFor[slot],
+            spawnedNanoseconds: MonotonicClock.nanoseconds())
+        // Before the process: should the launcher die in between, its number is taken all the same.
+        try ledger.put(row)
+        do {
+            let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
+            row.pid = Int(process.pid)
+            members[slot] = Member(process: process, row: row)
+        } catch {
+            (row.endedNanoseconds, row.reapedNanoseconds, row.exit) = (row.spawnedNanoseconds, row.spawnedNanoseconds, "not started")
+            try ledger.put(row)
+            throw error
+        }
         try ledger.put(row)
     }
 
@@ -34,6 +42,7 @@ extension Launcher {
             member.process.closeDescriptor()
             finishedCompute += members[slot]!.computeNanoseconds
             let gone = members.removeValue(forKey: slot)!
+            try bookFault(gone)
             if shared.stopRequested { continue }
             let incident = try note(gone, row, exit, detected)
             replacementFor[slot] = incident
@@ -47,6 +56,12 @@ extension Launcher {
                 validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)))
     }
 
+    /// Notes that the fault that ended the worker fired, if one did.
+    private func bookFault(_ member: Member) throws {
+        guard let last = member.lastEvent, last.phase == .fault else { return }
+        try ledger.put(FaultRow(session: session, fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: last.nanoseconds))
+    }
+
     /// Records the incident: what, whose, since when.
     private func note(_ member: Member, _ row: ReplicaRow, _ exit: WorkerProcess.Exit, _ detected: UInt64) throws -> Int {
         let last = member.lastEvent
@@ -54,7 +69,6 @@ extension Launcher {
         if let last, last.phase == .fault {
             fault = Int(last.unit)
             onset = last.nanoseconds
-            try ledger.put(FaultRow(fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: onset))
         }
         let cause: String
         switch exit {
@@ -108,12 +122,7 @@ extension Launcher {
             if let exit { try? ledger.put(members[slot]!.row.ended(exit, detected: MonotonicClock.nanoseconds())) }
         }
         members.removeAll()
-        if let writer {
-            writer.process.kill()
-            _ = writer.process.reap(wait: true)
-            writer.process.closeDescriptor()
-        }
-        writer = nil
+        killWriter()
         try? closeRows()
     }
 
@@ -142,7 +151,7 @@ extension Launcher {
 
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
-        outcome = step == config.steps ? .finished : .interrupted
+        outcome = isComplete ? .finished : .interrupted
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }
