@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,11 +33,14 @@ int cs_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int cs_signal_at_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signal) == 0 ? 0 : errno; }
 
-int cs_reap(pid_t pid, bool wait, bool *signalled, int *code) {
+int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds) {
     int status;
     pid_t r;
-    do r = waitpid(pid, &status, wait ? 0 : WNOHANG); while (r < 0 && errno == EINTR);
+    struct rusage used;
+    do r = wait4(pid, &status, wait ? 0 : WNOHANG, &used); while (r < 0 && errno == EINTR);
     if (r <= 0) return (int)r;
+    *cpu_nanoseconds = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000u
+        + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000u;
     *signalled = WIFSIGNALED(status);
     *code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     return 1;

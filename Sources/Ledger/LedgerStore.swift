@@ -36,7 +36,7 @@ package final class LedgerStore {
             closedNs INTEGER NOT NULL, PRIMARY KEY (session, slot));
         CREATE TABLE IF NOT EXISTS replicas (replica INTEGER PRIMARY KEY, session INTEGER NOT NULL, slot INTEGER NOT NULL,
             pid INTEGER NOT NULL, incident INTEGER, spawnedNs INTEGER NOT NULL, readyNs INTEGER, admittedNs INTEGER,
-            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER);
+            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER, cpuNs INTEGER, lostEvents INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS views (view INTEGER PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL,
             announcedNs INTEGER NOT NULL, members TEXT NOT NULL, reason TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
@@ -55,7 +55,7 @@ package final class LedgerStore {
             decision BLOB NOT NULL, audit BLOB NOT NULL, tokensPerSequence INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
-            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL);
+            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
         """
 
@@ -109,10 +109,11 @@ package final class LedgerStore {
     }
 
     package func put(_ row: ReplicaRow) throws {
-        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.replica, row.session, row.slot, row.pid, row.incident, Int64(row.spawnedNanoseconds),
              row.readyNanoseconds.map { Int64($0) }, row.admittedNanoseconds.map { Int64($0) },
-             row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode])
+             row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode,
+             row.cpuNanoseconds.map { Int64($0) }, row.lostEvents])
     }
 
     package func append(_ row: ViewRow) throws {
@@ -146,8 +147,9 @@ package final class LedgerStore {
     }
 
     package func append(_ row: CheckpointRow) throws {
-        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
-            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status])
+        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status,
+             Int64(row.cpuNanoseconds)])
     }
 
     package func append(_ events: [FlightEvent], replica: Int) throws {

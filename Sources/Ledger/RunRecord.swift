@@ -64,11 +64,16 @@ package struct ReplicaRow: Equatable, Sendable {
     /// started` when there was never a process.
     package var exit: String?
     package var exitCode: Int?
+    /// How long the kernel had it on a processor, all threads, as it said at the reaping; nil if nobody asked.
+    package var cpuNanoseconds: UInt64?
+    /// Flight events that the recorder's ring had overwritten before anybody drained it.
+    package var lostEvents = 0
 
     package init(
         replica: Int, session: Int, slot: Int, pid: Int, incident: Int? = nil, spawnedNanoseconds: UInt64,
         readyNanoseconds: UInt64? = nil, admittedNanoseconds: UInt64? = nil, endedNanoseconds: UInt64? = nil,
-        reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil
+        reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil, cpuNanoseconds: UInt64? = nil,
+        lostEvents: Int = 0
     ) {
         self.replica = replica
         self.session = session
@@ -82,6 +87,8 @@ package struct ReplicaRow: Equatable, Sendable {
         self.reapedNanoseconds = reapedNanoseconds
         self.exit = exit
         self.exitCode = exitCode
+        self.cpuNanoseconds = cpuNanoseconds
+        self.lostEvents = lostEvents
     }
 }
 
@@ -278,10 +285,12 @@ package struct CheckpointRow: Equatable, Sendable {
     package var bytes: Int
     /// `durable`, or why it failed. A row is written when the outcome is known.
     package var status: String
+    /// How long the writer process was on a processor, beside the workers.
+    package var cpuNanoseconds: UInt64
 
     package init(
         session: Int, step: Int, requestedNanoseconds: UInt64, durableNanoseconds: UInt64? = nil, bytes: Int,
-        status: String
+        status: String, cpuNanoseconds: UInt64 = 0
     ) {
         self.session = session
         self.step = step
@@ -289,6 +298,7 @@ package struct CheckpointRow: Equatable, Sendable {
         self.durableNanoseconds = durableNanoseconds
         self.bytes = bytes
         self.status = status
+        self.cpuNanoseconds = cpuNanoseconds
     }
 }
 

@@ -37,17 +37,18 @@ extension Launcher {
     }
 
     func lookAtWriter() throws {
-        guard let exit = writer?.process.reap(wait: false) else { return }
-        notify(.message(try finishWriter(exit).said))
+        guard let end = writer?.process.reap(wait: false) else { return }
+        notify(.message(try finishWriter(end).said))
     }
 
     /// Books what became of the checkpoint and unpins its generation.
-    private func finishWriter(_ exit: WorkerProcess.Exit) throws -> (durable: Bool, said: String) {
+    private func finishWriter(_ end: WorkerProcess.End) throws -> (durable: Bool, said: String) {
         guard var done = writer else { return (false, "") }
         writer = nil
         done.process.closeDescriptor()
         let now = MonotonicClock.nanoseconds()
-        if exit == .exited(status: 0) {
+        done.row.cpuNanoseconds = end.cpuNanoseconds
+        if end.exit == .exited(status: 0) {
             let store = CheckpointStore(folder: folder.checkpointsPath)
             done.row.bytes = (try? store.inspect(done.row.step, .sizes).manifest.bytes) ?? 0
             done.row.durableNanoseconds = now
@@ -56,7 +57,7 @@ extension Launcher {
             let milliseconds = (now - done.row.requestedNanoseconds) / 1_000_000
             return (true, "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms")
         }
-        if case .signalled(let signal) = exit {
+        if case .signalled(let signal) = end.exit {
             done.row.status = "the writer was killed by signal \(signal)"
         } else if let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last {
             done.row.status = String(said)
@@ -68,24 +69,24 @@ extension Launcher {
     /// The state the session ends with, made durable before the launcher goes. A writer that somebody kills is replaced.
     /// - Throws: when it is interrupted for the second time.
     func finalCheckpoint() throws -> (durable: Bool, said: String) {
-        if let exit = try awaitWriter() { notify(.message(try finishWriter(exit).said)) }
+        if let end = try awaitWriter() { notify(.message(try finishWriter(end).said)) }
         // After a failure between the record of a step and its announcement, the recorded state is the next one.
         let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
         var last = (durable: false, said: "")
         for attempt in 1...Self.finalWritersMaximum {
             if let failure = try startWriter(generation: generation) { return (false, failure) }
-            guard let exit = try awaitWriter() else { break }
-            last = try finishWriter(exit)
-            guard case .signalled = exit, attempt < Self.finalWritersMaximum else { break }
+            guard let end = try awaitWriter() else { break }
+            last = try finishWriter(end)
+            guard case .signalled = end.exit, attempt < Self.finalWritersMaximum else { break }
             notify(.message("\(last.said); once more"))
         }
         return last
     }
 
     /// The end of the writer under way, nil when there is none.
-    private func awaitWriter() throws -> WorkerProcess.Exit? {
+    private func awaitWriter() throws -> WorkerProcess.End? {
         while let writer {
-            if let exit = writer.process.reap(wait: false) { return exit }
+            if let end = writer.process.reap(wait: false) { return end }
             try sleep()
             try lookAtSignals { notify(.message("stopping when the last checkpoint is durable; once more to stop at once")) }
         }

@@ -35,16 +35,16 @@ extension Launcher {
     func lookAtDeaths() throws {
         for (slot, member) in members {
             let detected = MonotonicClock.nanoseconds()
-            guard let exit = member.process.reap(wait: false) else { continue }
+            guard let end = member.process.reap(wait: false) else { continue }
             try drain(slot)
-            let row = members[slot]!.row.ended(exit, detected: detected)
+            let row = members[slot]!.row.ended(end, detected: detected)
             try ledger.put(row)
             member.process.closeDescriptor()
             finishedCompute += members[slot]!.computeNanoseconds
             let gone = members.removeValue(forKey: slot)!
             try bookFault(gone)
             if shared.stopRequested { continue }
-            let incident = try note(gone, row, exit, detected)
+            let incident = try note(gone, row, end.exit, detected)
             replacementFor[slot] = incident
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)
         }
@@ -95,6 +95,7 @@ extension Launcher {
         guard let ring = member.ring else { return }
         let (events, lost) = ring.drain(from: member.drained)
         member.drained += lost + UInt64(events.count)
+        member.row.lostEvents += Int(lost)
         try ledger.append(events, replica: member.row.replica)
         for event in events {
             if let last = member.lastEvent, last.phase?.isCompute == true {
@@ -116,10 +117,10 @@ extension Launcher {
     func killEverybody() {
         for member in members.values { member.process.kill() }
         for (slot, member) in members {
-            let exit = member.process.reap(wait: true)
+            let end = member.process.reap(wait: true)
             member.process.closeDescriptor()
             try? drain(slot)
-            if let exit { try? ledger.put(members[slot]!.row.ended(exit, detected: MonotonicClock.nanoseconds())) }
+            if let end { try? ledger.put(members[slot]!.row.ended(end, detected: MonotonicClock.nanoseconds())) }
         }
         members.removeAll()
         killWriter()
@@ -177,11 +178,12 @@ extension Launcher {
 
 extension ReplicaRow {
     /// The row once the process is gone and reaped.
-    func ended(_ exit: WorkerProcess.Exit, detected: UInt64) -> ReplicaRow {
+    func ended(_ end: WorkerProcess.End, detected: UInt64) -> ReplicaRow {
         var row = self
         row.endedNanoseconds = detected
         row.reapedNanoseconds = MonotonicClock.nanoseconds()
-        switch exit {
+        row.cpuNanoseconds = end.cpuNanoseconds
+        switch end.exit {
         case .exited(let status): (row.exit, row.exitCode) = ("exited", status)
         case .signalled(let signal): (row.exit, row.exitCode) = ("signalled", signal)
         }

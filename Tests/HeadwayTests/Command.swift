@@ -153,8 +153,8 @@ final class Command {
     }
 
     private func reap(wait: Bool) -> Bool {
-        var signalled = false, code: Int32 = 0
-        guard cs_reap(pid, wait, &signalled, &code) == 1 else { return false }
+        var signalled = false, code: Int32 = 0, used: UInt64 = 0
+        guard cs_reap(pid, wait, &signalled, &code, &used) == 1 else { return false }
         end = signalled ? .signalled(Int(code)) : .exited(Int(code))
         return true
     }

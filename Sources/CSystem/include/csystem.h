@@ -25,8 +25,9 @@ int cs_pidfd_open(pid_t pid);
 /// Ends this process with `signal` when its parent's thread ends; 0 for no signal any more. 0 or errno.
 int cs_signal_at_parent_death(int signal);
 /// Reaps `pid` if it has ended: 1 when reaped (then *signalled tells whether *code is a signal or an exit
-/// status), 0 when it still runs, -1 and errno otherwise. Waits when `wait`.
-int cs_reap(pid_t pid, bool wait, bool *signalled, int *code);
+/// status, and *cpu_nanoseconds how long it was on a processor), 0 when it still runs, -1 and errno otherwise. Waits
+/// when `wait`.
+int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds);
 /// Binds the calling thread to one processor. 0 or errno.
 int cs_pin_to_core(int core);
 /// How many processors this process may use.
