@@ -87,8 +87,9 @@ enum ChunkWord: Int {
 
 /// Sums over a chunk that tell leaf from leaf; see `CommitRow` and `ContributionRow` for what they become.
 package enum LeafSum: Int, CaseIterable {
-    /// ⟨gᵢ, θ − θ′⟩, |gᵢ|², ⟨gᵢ, D ⊙ q⟩, with gᵢ and q the gradients of sums of token losses.
-    case moved, square, probed
+    /// ⟨gᵢ, θ − θ′⟩, |gᵢ|², ⟨gᵢ, D ⊙ q⟩, with gᵢ and q the gradients of sums of token losses; and ⟨gᵢ, Δᵢ⟩ with mean
+    /// gradients, Δᵢ this step's update as it would be without leaf i.
+    case moved, square, probed, moving
 }
 
 enum EvaluationWord: Int {

@@ -115,6 +115,38 @@ package func preconditioned(
     }
 }
 
+/// What is needed to ask a leaf about the update it took part in, without its having answered itself: `direction` (count)
+/// becomes Δ − W ⊙ ḡ and `weight` (count) W = c/(M − 1), with Δ = `new` − `old` the update, ḡ the mean gradient and c what
+/// the update took off the weights per unit of it. Had leaf i been like the mean of the others, the update would have
+/// been Δ + W ⊙ (gᵢ − ḡ).
+package func leaveOneOut(
+    direction: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>, _ constants: AdamWStep, leaves: Int,
+    gradient: UnsafePointer<Float>, old: UnsafePointer<Float>, new: UnsafePointer<Float>, secondMoment: UnsafePointer<Float>, count: Int
+) {
+    let c = constants.stepSize * (1 - constants.beta1) * constants.clipScale / Float(leaves - 1)
+    let correction = constants.inverseRootCorrection2, epsilon = constants.epsilon
+    for k in 0..<count {
+        let w = c / (secondMoment[k].squareRoot() * correction + epsilon)
+        weight[k] = w
+        direction[k] = new[k] - old[k] - w * gradient[k]
+    }
+}
+
+/// ⟨g, direction + weight ⊙ g⟩ with g = scale · `gradient`, over `count` floats, a multiple of 16.
+package func leaveOneOutProduct(
+    _ gradient: UnsafePointer<Float>, scale: Float, direction: UnsafePointer<Float>, weight: UnsafePointer<Float>, count: Int
+) -> Double {
+    precondition(count % 16 == 0, "\(count) floats")
+    var sum = SIMD16<Float>.zero
+    var k = 0
+    while k < count {
+        let g = load16(gradient + k) * scale
+        sum.addProduct(g, load16(direction + k).addingProduct(load16(weight + k), g))
+        k &+= 16
+    }
+    return total(sum)
+}
+
 /// The constants of one AdamW update (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019),
 /// computed once per step in double precision.
 package struct AdamWStep: Sendable {

@@ -48,7 +48,7 @@ extension LedgerStore {
             return CommitRow(session: $0["session"], step: $0["step"], view: $0["view"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"],
                 tokens: $0["tokens"], gradientNorm: $0["gradientNorm"], learningRate: $0["learningRate"], parentHash: $0["parentHash"],
                 stateHash: $0["stateHash"], leafReplicas: leaves.values(of: UInt32.self).map { Int($0) },
-                leafCredits: $0.doubles("leafCredits"), leafSquares: $0.doubles("leafSquares"))
+                leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"))
         }
         record.incidents = try rows(db, "incidents ORDER BY incident").map {
             IncidentRow(incident: $0["incident"], session: $0["session"], kind: $0["kind"], replica: $0["replica"], slot: $0["slot"],

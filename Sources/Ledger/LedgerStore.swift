@@ -42,7 +42,7 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
             step INTEGER NOT NULL, view INTEGER NOT NULL, ns INTEGER NOT NULL, lossSum REAL NOT NULL,
             tokens INTEGER NOT NULL, gradientNorm REAL NOT NULL, learningRate REAL NOT NULL, parentHash TEXT NOT NULL,
-            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL, leafCredits BLOB NOT NULL, leafSquares BLOB NOT NULL);
+            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL, leafForesight BLOB NOT NULL, leafHindsight BLOB NOT NULL, leafSquares BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
@@ -85,10 +85,10 @@ package final class LedgerStore {
             withUnsafeBytes(of: UInt32(replica).littleEndian) { data.append(contentsOf: $0) }
         }
         try run(
-            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas, leafCredits, leafSquares) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas, leafForesight, leafHindsight, leafSquares) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.session, row.step, row.view, Int64(row.nanoseconds), row.lossSum, row.tokens, row.gradientNorm,
              row.learningRate, row.parentHash, row.stateHash, leaves,
-             Self.blob(row.leafCredits), Self.blob(row.leafSquares)])
+             Self.blob(row.leafForesight), Self.blob(row.leafHindsight), Self.blob(row.leafSquares)])
     }
 
     /// Doubles as they lie in memory, little-endian.

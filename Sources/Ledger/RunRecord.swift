@@ -132,17 +132,20 @@ package struct CommitRow: Equatable, Sendable {
     package var stateHash: String
     /// For each leaf, the replica whose execution was used.
     package var leafReplicas: [Int]
-    /// For each leaf, −⟨gᵢ, θ − θ′⟩ in nats per token: gᵢ its mean gradient at θ, the weights before this update, and θ′
-    /// those before the update before. By how much that earlier update lowered the loss of this step's fresh text, to
-    /// first order. Empty when no earlier weights were in memory.
-    package var leafCredits: [Double]
+    /// For each leaf, −⟨gᵢ, Δᵢ⟩ in nats per token: gᵢ its mean gradient, Δᵢ this update as it would have been without this
+    /// leaf. By how much it promised to lower the loss, seen from where it began. Empty when not recorded.
+    package var leafForesight: [Double]
+    /// For each leaf, −⟨gᵢ, θ − θ′⟩ in nats per token: θ the weights before this update, θ′ those before the update
+    /// before. By how much that earlier update lowered the loss, seen from where it ended, on text it had not seen.
+    /// Empty when not recorded, or when no earlier weights were in memory.
+    package var leafHindsight: [Double]
     /// For each leaf, |gᵢ|². Empty when not recorded.
     package var leafSquares: [Double]
 
     package init(
         session: Int, step: Int, view: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int,
         gradientNorm: Double, learningRate: Double, parentHash: String, stateHash: String, leafReplicas: [Int],
-        leafCredits: [Double] = [], leafSquares: [Double] = []
+        leafForesight: [Double] = [], leafHindsight: [Double] = [], leafSquares: [Double] = []
     ) {
         self.session = session
         self.step = step
@@ -155,7 +158,8 @@ package struct CommitRow: Equatable, Sendable {
         self.parentHash = parentHash
         self.stateHash = stateHash
         self.leafReplicas = leafReplicas
-        self.leafCredits = leafCredits
+        self.leafForesight = leafForesight
+        self.leafHindsight = leafHindsight
         self.leafSquares = leafSquares
     }
 }

@@ -273,13 +273,14 @@ package final class Launcher {
         }
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
         let now = MonotonicClock.nanoseconds()
-        // Not without earlier weights to compare with.
-        let credited = description.instrumented && config.credits(step: committed - 1) && shared.previousGeneration != nil
+        // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
+        let credits = description.instrumented && config.credits(update: committed - 1)
+        let credited = description.instrumented && config.credits(update: committed - 2) && shared.previousGeneration != nil
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
-            leafCredits: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
+            leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
         try recordContributions(committed - 1, at: now)
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)

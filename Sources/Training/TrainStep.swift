@@ -26,7 +26,7 @@ final class TrainStep {
     private let ringDoorbell: () -> Void
     private var allocations = 0
     /// Floats of the largest chunk: a direction in weight space that leaves' gradients are multiplied with.
-    private let direction: UnsafeMutablePointer<Float>
+    private let direction: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>
 
     init(
         shared: SharedState, config: RunConfig, slot: Int, replica: Int, transformer: Transformer, layout: ParameterLayout,
@@ -37,11 +37,15 @@ final class TrainStep {
         (self.transformer, self.data, self.recorder, self.faults) = (transformer, data, recorder, faults)
         self.instrumented = instrumented
         direction = .allocate(capacity: shared.layout.chunk(0).count)
+        weight = .allocate(capacity: shared.layout.chunk(0).count)
         segments = ChunkSegments(shared: shared.layout, parameters: layout)
         (self.launcherLives, self.ringDoorbell) = (launcherLives, ringDoorbell)
     }
 
-    deinit { direction.deallocate() }
+    deinit {
+        direction.deallocate()
+        weight.deallocate()
+    }
 
     /// Computes steps until the launcher says stop.
     func run() throws {
@@ -126,7 +130,7 @@ final class TrainStep {
     private func reduce(_ step: Int) throws {
         let scale = Float(1 / Double(config.tokensPerStep))
         let current = shared.pointers(generation: shared.currentGeneration)
-        let previous = !config.credits(step: step) ? nil : shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
+        let previous = !config.credits(update: step - 1) ? nil : shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
         let takesGradient = shared.gradientStep == step, optimizer = optimizerStep(step, gradientNorm: 0)
         try eachOwned(shared.reductions, step, working: .reduce, waiting: .awaitReduction, point: .reduce) { chunk in
             let squares = reduceTree(
@@ -167,12 +171,23 @@ final class TrainStep {
         let old = shared.pointers(generation: shared.currentGeneration), generation = shared.nextGeneration
         let new = shared.pointers(generation: generation)
         let constants = optimizerStep(step, gradientNorm: shared.gradientNorm)
+        let credits = instrumented && config.credits(update: step), leaves = shared.layout.leaves
+        let scale = 1 / Float(config.tokensPerStep / leaves)
         try eachOwned(shared.updates, step, working: .update, waiting: .awaitCommit, point: .update) { chunk in
             for index in segments.of(chunk) {
                 let segment = segments.all[index]
                 adamW(constants, range: segment.range, decays: segment.decays, gradient: shared.reducedGradient, from: old, into: new)
             }
-            shared.setFingerprint(chunk, generation: generation, fingerprint(new, range: shared.layout.chunk(chunk)))
+            let range = shared.layout.chunk(chunk), at = range.lowerBound
+            shared.setFingerprint(chunk, generation: generation, fingerprint(new, range: range))
+            guard credits else { return }
+            leaveOneOut(
+                direction: direction, weight: weight, constants, leaves: leaves, gradient: shared.reducedGradient + at,
+                old: old.parameters + at, new: new.parameters + at, secondMoment: new.secondMoment + at, count: range.count)
+            for leaf in 0..<leaves {
+                shared.setLeafSum(leaf, .moving, chunk: chunk, leaveOneOutProduct(
+                    shared.gradient(leaf) + at, scale: scale, direction: direction, weight: weight, count: range.count))
+            }
         }
         faults.strike(.vote, step: step)
     }

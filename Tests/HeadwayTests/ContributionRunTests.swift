@@ -10,12 +10,15 @@ extension HeadwayCommand {
 
         @Test func `windows add up, credits agree with them, and a run that learns is seen to learn`() throws {
             // Enough tokens for a credit at every step.
-            let run = try TestRun(), settings = Self.probing + ["batch.sequences=80"]
+            let run = try TestRun(), settings = Self.probing + ["batch.sequences=144"]
             let account = RunAccount(try run.expectFinished(run.train(workers: 2, settings, faults: ["crash worker=1 step=60 point=backward"]), settings, steps: 300))
             let contribution = account.contribution, total = try #require(contribution.total)
             #expect(total.verdict == .contributed && contribution.windows.count >= 8)
             #expect(abs(contribution.windows.reduce(0) { $0 + $1.audit.change } - total.change) < 1e-6)
             #expect(contribution.credits.count == 299)
+            // To second order the credits are the change: within their errors and a tenth of it.
+            let credit = contribution.windows.reduce(0) { $0 + $1.credit }
+            #expect(abs(credit + total.change) < 0.1 * -total.change, "\(credit) nats per token credited, \(-total.change) measured")
             #expect(contribution.windows.first?.start == 0 && contribution.windows.last?.end == 300)
             #expect(Double(contribution.agreeing) >= 0.95 * Double(contribution.significant) && contribution.significant >= 4)
             #expect(!contribution.noiseScale.isEmpty && !account.record.contributions.isEmpty)
@@ -28,7 +31,8 @@ extension HeadwayCommand {
             }
             let (one, three) = (records[0], records[1])
             #expect(one.probes.map(\.step) == three.probes.map(\.step) && one.probes.map(\.audit) == three.probes.map(\.audit))
-            #expect(one.commits.map(\.leafCredits) == three.commits.map(\.leafCredits))
+            #expect(one.commits.map(\.leafForesight) == three.commits.map(\.leafForesight))
+            #expect(one.commits.map(\.leafHindsight) == three.commits.map(\.leafHindsight))
             #expect(one.contributions.map(\.leaves) == three.contributions.map(\.leaves) && !one.contributions.isEmpty)
         }
 

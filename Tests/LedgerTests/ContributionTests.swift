@@ -50,9 +50,9 @@ import Testing
 }
 
 @Suite struct ContributionTests {
-    private func commit(_ step: Int, credits: [Double] = [], squares: [Double] = [], norm: Double = 1, hash: String? = nil, owners: [Int] = [1, 1]) -> CommitRow {
+    private func commit(_ step: Int, foresight: [Double] = [], hindsight: [Double] = [], squares: [Double] = [], norm: Double = 1, hash: String? = nil, owners: [Int] = [1, 1]) -> CommitRow {
         CommitRow(session: 1, step: step, view: 1, nanoseconds: UInt64(step) * 1_000, lossSum: 1, tokens: 1, gradientNorm: norm,
-            learningRate: 0.1, parentHash: "h\(step - 1)", stateHash: hash ?? "h\(step)", leafReplicas: owners, leafCredits: credits,
+            learningRate: 0.1, parentHash: "h\(step - 1)", stateHash: hash ?? "h\(step)", leafReplicas: owners, leafForesight: foresight, leafHindsight: hindsight,
             leafSquares: squares)
     }
 
@@ -66,11 +66,13 @@ import Testing
         return record
     }
 
-    @Test func `a credit belongs to the update before, with the error of the mean over leaves`() throws {
-        let contribution = Contribution(RunRecord(), [commit(1), commit(2, credits: [0.1, 0.3, 0.2, 0.2]), commit(3, credits: [0.5])])
+    @Test func `a credit is half foresight, half hindsight, with the errors of both means over leaves`() throws {
+        let contribution = Contribution(RunRecord(), [
+            commit(1, foresight: [0.5, 0.7, 0.6, 0.6]), commit(2, foresight: [0.4], hindsight: [0.1, 0.3, 0.2, 0.2]), commit(3, hindsight: [0.2]), commit(4, hindsight: [9]),
+        ])
         #expect(contribution.credits.map(\.step) == [1, 2])
-        #expect(abs(contribution.credits[0].credit - 0.2) < 1e-15)
-        #expect(abs(try #require(contribution.credits[0].standardError) - (0.02 / 12).squareRoot()) < 1e-15)
+        #expect(abs(contribution.credits[0].credit - 0.4) < 1e-15 && abs(contribution.credits[1].credit - 0.3) < 1e-15)
+        #expect(abs(try #require(contribution.credits[0].standardError) - (0.02 / 12 / 2).squareRoot()) < 1e-15)
         #expect(contribution.credits[1].standardError == nil && contribution.credits[1].z == nil)
     }
 
@@ -85,7 +87,7 @@ import Testing
     }
 
     @Test func `a window's credits are those of its steps, scaled up where steps have none`() {
-        let commits = (1...9).map { commit($0, credits: $0 % 2 == 0 ? [0.1, 0.1] : []) }
+        let commits = (1...9).map { commit($0, foresight: $0 % 2 == 1 ? [0.15, 0.15] : [], hindsight: $0 % 2 == 0 ? [0.05, 0.05] : []) }
         let windows = Contribution(record(commits, [probe(0, [8, 8]), probe(4, [4, 4.4]), probe(8, [4, 4])]), commits).windows
         #expect(windows.map(\.start) == [0, 4] && windows.map(\.end) == [4, 8])
         // Credits of updates 1 and 3, then 5 and 7.
