@@ -14,14 +14,16 @@ package struct SharedLayout: Equatable, Sendable {
     package let parameterFloats: Int
     /// M.
     package let leaves: Int
-    /// Units of a validation pass; 0 when there is no validation text.
-    package let evaluationUnits: Int
+    package let heldOut: HeldOutUnits
+    /// b, sequences of a microbatch.
+    package let sequences: Int
 
-    package init(parameterFloats: Int, leaves: Int, evaluationUnits: Int) {
+    package init(parameterFloats: Int, leaves: Int, heldOut: HeldOutUnits, sequences: Int) {
         precondition(parameterFloats > 0 && parameterFloats % 16 == 0, "\(parameterFloats) floats")
         self.parameterFloats = parameterFloats
         self.leaves = leaves
-        self.evaluationUnits = evaluationUnits
+        self.heldOut = heldOut
+        self.sequences = sequences
     }
 
     /// The floats of chunk `index`; empty for the last ones of a very small model.
@@ -36,18 +38,25 @@ package struct SharedLayout: Equatable, Sendable {
     var leafTable: Int { slotTable + Self.slotsMaximum * SlotWord.count * 8 }
     var chunkTable: Int { leafTable + leaves * LeafWord.count * 8 }
     var evaluationTable: Int { chunkTable + Self.chunkCount * ChunkWord.count * 8 }
-    var faultTable: Int { evaluationTable + evaluationUnits * EvaluationWord.count * 8 }
-    var blocks: Int { (faultTable + Self.faultsMaximum * 8 + Self.page - 1) / Self.page * Self.page }
+    var faultTable: Int { evaluationTable + heldOut.count * EvaluationWord.count * 8 }
+    var probeTable: Int { faultTable + Self.faultsMaximum * 8 }
+    var leafSumTable: Int { probeTable + heldOut.probe * sequences * 8 }
+    var blocks: Int {
+        (leafSumTable + leaves * LeafSum.allCases.count * Self.chunkCount * 8 + Self.page - 1) / Self.page * Self.page
+    }
     var blockBytes: Int { (parameterFloats * 4 + Self.page - 1) / Self.page * Self.page }
 
     /// Floats from one leaf's gradient to the next.
     package var gradientStride: Int { blockBytes / 4 }
-    /// Bytes of the segment: tables, M gradients, the reduced gradient, three generations of (θ, m, v).
-    package var byteCount: Int { blocks + (leaves + 1 + 3 * Self.generationCount) * blockBytes }
+    /// Blocks of floats: M gradients, the reduced gradient, three generations of (θ, m, v), the probe's gradient.
+    private var blockCount: Int { leaves + 1 + 3 * Self.generationCount + (heldOut.probe > 0 ? 1 : 0) }
+    /// Bytes of the segment.
+    package var byteCount: Int { blocks + blockCount * blockBytes }
 
     func gradientOffset(_ leaf: Int) -> Int { blocks + leaf * blockBytes }
     var reducedOffset: Int { blocks + leaves * blockBytes }
     func stateOffset(generation: Int, part: Int) -> Int { blocks + (leaves + 1 + generation * 3 + part) * blockBytes }
+    var probeGradientOffset: Int { blocks + (leaves + 1 + 3 * Self.generationCount) * blockBytes }
 }
 
 /// Control words, in 64-bit units from the start of the segment.
@@ -55,6 +64,8 @@ enum ControlWord: Int {
     case magic, layoutVersion, byteCount, identity
     case bell                  // two 32-bit words: rings, sleepers
     case view, committedStep, currentGeneration, nextGeneration, stop
+    case previousGeneration    // one more than its number; 0 when there is none
+    case probeStep, gradientStep   // one more than the step; 0 for none
 }
 
 /// Words of a slot's row.
@@ -72,6 +83,12 @@ enum LeafWord: Int {
 enum ChunkWord: Int {
     case owner, reducedStamp, sumOfSquares, updatedStamp, fingerprint0, fingerprint1, fingerprint2
     static let count = 7
+}
+
+/// Sums over a chunk that tell leaf from leaf; see `CommitRow` and `ContributionRow` for what they become.
+package enum LeafSum: Int, CaseIterable {
+    /// ⟨gᵢ, θ − θ′⟩, |gᵢ|², ⟨gᵢ, D ⊙ q⟩, with gᵢ and q the gradients of sums of token losses.
+    case moved, square, probed
 }
 
 enum EvaluationWord: Int {

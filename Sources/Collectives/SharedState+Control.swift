@@ -12,11 +12,23 @@ extension SharedState {
     package var currentGeneration: Int { Int(value(.currentGeneration)) }
     package var nextGeneration: Int { Int(value(.nextGeneration)) }
     package var stopRequested: Bool { value(.stop) != 0 }
+    /// Where the weights before the last update lie, until the next update begins; nil after a restore.
+    package var previousGeneration: Int? { Int(value(.previousGeneration)).before }
+    /// The step whose weights go through the probes next, and the one at which the probe's gradient is taken next.
+    package var probeStep: Int? { Int(value(.probeStep)).before }
+    package var gradientStep: Int? { Int(value(.gradientStep)).before }
+    /// Changes only between steps: workers look when they begin one.
+    package func setProbe(step: Int?, gradient: Int?) {
+        put(.probeStep, UInt64((step ?? -1) + 1))
+        put(.gradientStep, UInt64((gradient ?? -1) + 1))
+    }
 
     /// Announces that `step` updates are committed and lie in generation `current`; the next one goes into `next`.
     /// The commit record is written by now, and so are the owners of the next step's units.
-    package func announce(step: Int, current: Int, next: Int, stop: Bool) {
+    /// - Parameter previous: where the weights before the last update lie until the next one begins; nil if that stays.
+    package func announce(step: Int, current: Int, next: Int, previous: Int? = nil, stop: Bool) {
         precondition(current != next)
+        if let previous { put(.previousGeneration, UInt64(previous + 1)) }
         put(.currentGeneration, UInt64(current))
         put(.nextGeneration, UInt64(next))
         put(.stop, stop ? 1 : 0)
@@ -37,6 +49,7 @@ extension SharedState {
     /// published of the step under way still counts, and its updates lie where they were going.
     package func prepareAdoption(step: Int, generation: Int) {
         if generation != currentGeneration {
+            put(.previousGeneration, UInt64(currentGeneration + 1))
             // The commit was recorded and not announced: nothing of the next step exists yet.
             put(.currentGeneration, UInt64(generation))
             put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
@@ -102,4 +115,9 @@ extension SharedState {
             _ = cs_add32(sleepers, UInt32.max)
         }
     }
+}
+
+extension Int {
+    /// One less; nil for 0.
+    fileprivate var before: Int? { self > 0 ? self - 1 : nil }
 }

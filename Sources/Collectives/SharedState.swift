@@ -17,7 +17,7 @@ package final class SharedState {
         case system(String, errno: Int32)
     }
 
-    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 1
+    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 2
     package let name: String
     package let layout: SharedLayout
     let base: UnsafeMutableRawPointer
@@ -94,6 +94,9 @@ package final class SharedState {
     package func state(generation: Int, part: Int) -> UnsafeMutablePointer<Float> {
         floats(layout.stateOffset(generation: generation, part: part))
     }
+
+    /// The gradient of the summed loss of the gradient unit. Only with probes.
+    package var probeGradient: UnsafeMutablePointer<Float> { floats(layout.probeGradientOffset) }
 
     private func floats(_ byteOffset: Int) -> UnsafeMutablePointer<Float> {
         (base + byteOffset).assumingMemoryBound(to: Float.self)

@@ -28,22 +28,25 @@ package struct UnitTable {
     /// Forgets results; for a restored state.
     package func clear() { for unit in 0..<count { cs_store(row(unit) + stampWord, 0) } }
 
-    package func allDone(step: Int) -> Bool {
-        for unit in 0..<count where !isDone(unit, step: step) { return false }
+    /// - Parameter range: nil for all units.
+    package func allDone(step: Int, in range: Range<Int>? = nil) -> Bool {
+        for unit in range ?? 0..<count where !isDone(unit, step: step) { return false }
         return true
     }
 
     /// The next unit at or after `start` that `slot` owns and that lacks its result for `step`.
-    package func nextOwned(by slot: Int, step: Int, from start: Int = 0) -> Int? {
+    package func nextOwned(by slot: Int, step: Int, from start: Int = 0, below end: Int? = nil) -> Int? {
         var unit = start
-        while unit < count {
+        while unit < end ?? count {
             if owner(of: unit) == slot && !isDone(unit, step: step) { return unit }
             unit &+= 1
         }
         return nil
     }
 
-    package func unfinished(step: Int) -> [Int] { (0..<count).filter { !isDone($0, step: step) } }
+    package func unfinished(step: Int, in range: Range<Int>? = nil) -> [Int] {
+        (range ?? 0..<count).filter { !isDone($0, step: step) }
+    }
 
     /// A further word of a unit's row, by its place in the row.
     func word(_ unit: Int, _ place: Int) -> UnsafeMutablePointer<UInt64> { row(unit) + place }
@@ -65,7 +68,7 @@ extension SharedState {
     }
     package var evaluations: UnitTable {
         UnitTable(base: word(layout.evaluationTable), rowWords: EvaluationWord.count, ownerWord: EvaluationWord.owner.rawValue,
-            stampWord: EvaluationWord.stamp.rawValue, count: layout.evaluationUnits)
+            stampWord: EvaluationWord.stamp.rawValue, count: layout.heldOut.count)
     }
 }
 
@@ -91,11 +94,29 @@ extension SharedState {
 
     /// The loss of the step over its leaves, in leaf order.
     package var stepLoss: LossSum {
-        total(leaves, LeafWord.lossSum.rawValue, LeafWord.tokens.rawValue)
+        total(leaves, LeafWord.lossSum.rawValue, LeafWord.tokens.rawValue, leaves.count)
     }
     /// The loss of a validation pass over its units, in order.
     package var evaluationLoss: LossSum {
-        total(evaluations, EvaluationWord.lossSum.rawValue, EvaluationWord.tokens.rawValue)
+        total(evaluations, EvaluationWord.lossSum.rawValue, EvaluationWord.tokens.rawValue, layout.heldOut.validation)
+    }
+
+    /// The nats of sequence `index` of the probes: even ones are the decision probe's, odd ones the audit probe's.
+    package func probeLoss(_ index: Int) -> Double { Double(bitPattern: cs_load(word(layout.probeTable + index * 8))) }
+    package func setProbeLoss(_ index: Int, _ nats: Double) { cs_store(word(layout.probeTable + index * 8), nats.bitPattern) }
+
+    private func leafSum(_ leaf: Int, _ kind: LeafSum) -> UnsafeMutablePointer<UInt64> {
+        word(layout.leafSumTable + (leaf * LeafSum.allCases.count + kind.rawValue) * SharedLayout.chunkCount * 8)
+    }
+    package func setLeafSum(_ leaf: Int, _ kind: LeafSum, chunk: Int, _ value: Double) {
+        cs_store(leafSum(leaf, kind) + chunk, value.bitPattern)
+    }
+    /// For each leaf the sum over all chunks, in chunk order.
+    package func leafSums(_ kind: LeafSum) -> [Double] {
+        (0..<layout.leaves).map { leaf in
+            let words = leafSum(leaf, kind)
+            return (0..<SharedLayout.chunkCount).reduce(0) { $0 + Double(bitPattern: cs_load(words + $1)) }
+        }
     }
 
     package func setSumOfSquares(_ chunk: Int, _ value: Double) {
@@ -123,9 +144,9 @@ extension SharedState {
         cs_store(tokens, UInt64(loss.tokens))
     }
 
-    private func total(_ table: UnitTable, _ nats: Int, _ tokens: Int) -> LossSum {
+    private func total(_ table: UnitTable, _ nats: Int, _ tokens: Int, _ count: Int) -> LossSum {
         var sum = LossSum(nats: 0, tokens: 0)
-        for unit in 0..<table.count {
+        for unit in 0..<count {
             sum.nats += Double(bitPattern: cs_load(table.word(unit, nats)))
             sum.tokens += Int(cs_load(table.word(unit, tokens)))
         }

@@ -11,7 +11,8 @@ package struct Plan: Equatable, Sendable {
         }
         leafOwners = cut(leaves)
         chunkOwners = cut(chunks)
-        evaluationOwners = cut(evaluationUnits)
+        // Dealt in turn: of any range of units that falls due everybody has an equal share.
+        evaluationOwners = (0..<evaluationUnits).map { members.isEmpty ? 0 : members[$0 % members.count] }
     }
 
     /// Gives each of `unfinished` whose owner is not in `members` to the member with the least left to do.

@@ -20,6 +20,8 @@ package struct EvaluationWindows: Sendable {
     package var targetCount: Int { tokenCount - 1 }
     /// (N − 1) / T full windows and, if tokens are left, one short one.
     package var count: Int { (targetCount + context - 1) / context }
+    /// Windows that are not short.
+    package var fullCount: Int { targetCount / context }
     /// Units of `sequences` windows that hold all windows; the last may be partly empty.
     package func units(sequences: Int) -> Int { (count + sequences - 1) / sequences }
 
@@ -55,5 +57,18 @@ package struct EvaluationWindows: Sendable {
             judged += length
         }
         return judged
+    }
+
+    /// Fills row r with the full window `indices`[r].
+    package func fill(
+        _ indices: some Sequence<Int>, from tokens: TokenShard, inputs: UnsafeMutablePointer<Int32>, targets: UnsafeMutablePointer<Int32>
+    ) {
+        var row = 0
+        for index in indices {
+            precondition(index >= 0 && index < fullCount, "window \(index) of \(fullCount)")
+            tokens.copy(from: index * context, length: context, to: inputs + row * context)
+            tokens.copy(from: index * context + 1, length: context, to: targets + row * context)
+            row += 1
+        }
     }
 }

@@ -65,10 +65,52 @@ private func subtree(_ p: UnsafePointer<Float>, stride: Int, leaves: Int) -> SIM
     }
 }
 
+/// ⟨gradient, direction⟩ and |gradient|² over `count` floats, a multiple of 16: what one leaf's gradient says of a
+/// direction in weight space. Lanes in single precision, their sum in double.
+package func products(_ gradient: UnsafePointer<Float>, _ direction: UnsafePointer<Float>, count: Int) -> (along: Double, square: Double) {
+    precondition(count % 16 == 0, "\(count) floats")
+    var along = SIMD16<Float>.zero, square = SIMD16<Float>.zero
+    var k = 0
+    while k < count {
+        let g = load16(gradient + k)
+        along.addProduct(g, load16(direction + k))
+        square.addProduct(g, g)
+        k &+= 16
+    }
+    return (total(along), total(square))
+}
+
+private func total(_ lanes: SIMD16<Float>) -> Double {
+    let sums = SIMD8<Double>(lanes.lowHalf) + SIMD8<Double>(lanes.highHalf)
+    var sum = 0.0
+    for lane in 0..<8 { sum += sums[lane] }
+    return sum
+}
+
+/// `out` (count) = `a` − `b`: how far the weights have moved.
+package func difference(_ out: UnsafeMutablePointer<Float>, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
+    var k = 0
+    while k < count {
+        store16(load16(a + k) - load16(b + k), out + k)
+        k &+= 16
+    }
+}
+
+/// `out` (count) = D ⊙ `gradient`: what AdamW at this step would take off the weights for that gradient alone, over its
+/// whole decay in the first moment, before clipping.
+package func preconditioned(
+    _ out: UnsafeMutablePointer<Float>, _ gradient: UnsafePointer<Float>, secondMoment: UnsafePointer<Float>, _ constants: AdamWStep,
+    count: Int
+) {
+    for k in 0..<count {
+        out[k] = constants.learningRate * gradient[k] / (secondMoment[k].squareRoot() * constants.inverseRootCorrection2 + constants.epsilon)
+    }
+}
+
 /// The constants of one AdamW update (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019),
 /// computed once per step in double precision.
 package struct AdamWStep: Sendable {
-    let beta1, beta2, epsilon, inverseRootCorrection2, stepSize, keep: Float
+    let beta1, beta2, epsilon, inverseRootCorrection2, learningRate, stepSize, keep: Float
     let clipScale: Float
 
     /// - Parameters:
@@ -83,6 +125,7 @@ package struct AdamWStep: Sendable {
         self.beta2 = Float(beta2)
         self.epsilon = Float(epsilon)
         inverseRootCorrection2 = Float(1 / (1 - PortableMath.pow(beta2, step + 1)).squareRoot())
+        self.learningRate = Float(learningRate)
         stepSize = Float(learningRate / (1 - PortableMath.pow(beta1, step + 1)))
         keep = Float(1 - learningRate * weightDecay)
         clipScale = clip > 0 && gradientNorm > clip ? Float(clip / (gradientNorm + 1e-6)) : 1

@@ -82,7 +82,7 @@ struct TimelineBuilder {
             add(life, span.start, span.end, .work(record.commits.count + execution))
         case .reduce, .update: add(life, span.start, span.end, .work(attempt(life, span)))
         case .awaitLeaves, .awaitReduction, .awaitCommit: addWait(life, span)
-        case .evaluate: add(life, span.start, span.end, .settled(.evaluation))
+        case .evaluate, .probe: add(life, span.start, span.end, .settled(.evaluation))
         case .awaitEvaluation:
             let isLast = next == .leave || span.ending == .exit
             add(life, span.start, span.end, .settled(isLast ? .finishedEarly : .evaluation))

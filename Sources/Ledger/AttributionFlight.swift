@@ -122,7 +122,7 @@ extension FlightEvent {
         switch phase {
         case .input: return following == .forward && next.unit == unit && next.step == step
         case .forward: return following == .backward && next.unit == unit && next.step == step
-        case .awaitCommit, .update, .evaluate, .awaitEvaluation: return true
+        case .awaitCommit, .update, .evaluate, .probe, .awaitEvaluation: return true
         default: return !bothWithinStep || next.step <= step
         }
     }

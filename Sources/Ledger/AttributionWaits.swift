@@ -29,7 +29,7 @@ struct Meetings: Sendable {
                 let key = Key(session: life.place.session, step: span.step)
                 let part = Part(replica: life.row.replica, slot: life.place.slot, start: span.start, end: span.end)
                 switch span.phase {
-                case .evaluate: evaluations[key, default: []].append(part)
+                case .evaluate, .probe: evaluations[key, default: []].append(part)
                 case .reduce: reductions[key, default: []].append(part)
                 case .update: updates[key, default: []].append(part)
                 case .awaitLeaves, .awaitReduction, .awaitCommit, .awaitEvaluation: waits[key, default: []].append((index, span))

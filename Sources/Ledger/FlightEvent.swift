@@ -34,6 +34,8 @@ package enum Phase: UInt8, CaseIterable, Sendable {
     case fault = 15
     /// Told to stop: leaving in order. The last event of a worker that was not killed.
     case leave = 16
+    /// Forward pass over probe unit `unit`, or the forward and backward pass whose gradient is compared with the leaves'.
+    case probe = 17
 }
 
 /// One transition of a worker: at `nanoseconds` it entered `phase`. 32 bytes, fixed layout, little-endian:

@@ -13,7 +13,13 @@ package enum FaultPoint: String, CaseIterable, Sendable {
 
 /// One fault to inject.
 package struct Fault: Hashable, Sendable, CustomStringConvertible {
-    package enum Kind: String, CaseIterable, Sendable { case crash }
+    package enum Kind: String, CaseIterable, Sendable {
+        /// The worker kills itself with SIGKILL.
+        case crash
+        /// From that step on the worker trains on permuted targets, until it ends: bad data that no checksum finds. The
+        /// only kind that changes the weights.
+        case labels
+    }
     package var kind: Kind
     /// The worker's slot, from 0.
     package var worker: Int
@@ -31,7 +37,7 @@ package struct Fault: Hashable, Sendable, CustomStringConvertible {
         guard let first = words.first, let kind = Kind(rawValue: first) else {
             throw bad("it begins with the kind of fault, one of \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), as in 'crash worker=1 step=50 point=backward'")
         }
-        var worker: Int?, step: Int?, point = FaultPoint.backward
+        var worker: Int?, step: Int?, point = kind == .labels ? FaultPoint.forward : .backward
         for word in words.dropFirst() {
             let pair = word.split(separator: "=", maxSplits: 1).map { String($0) }
             guard pair.count == 2 else { throw bad("`\(word)` is not key=value") }
@@ -48,6 +54,7 @@ package struct Fault: Hashable, Sendable, CustomStringConvertible {
                 throw bad("there is no key `\(pair[0])`\(suggestion(for: pair[0], among: ["worker", "step", "point"])); there are worker, step and point")
             }
         }
+        if kind == .labels && point != .forward { throw bad("labels are permuted before the forward pass; leave `point` out") }
         guard let worker else { throw bad("say which worker, as in worker=1") }
         guard let step else { throw bad("say at which step, as in step=50") }
         (self.kind, self.worker, self.step, self.point) = (kind, worker, step, point)

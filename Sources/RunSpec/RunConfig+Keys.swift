@@ -102,6 +102,8 @@ package struct ConfigKey {
             .real("schedule.decayFraction", \.schedule.decayFraction, 0...1, "share of the steps that decay (wsd)"),
             .integer("evaluation.every", \.evaluation.every, 0...100_000_000, "steps between validation passes; 0: at the end"),
             .integer("evaluation.tokens", \.evaluation.tokens, 0...1_000_000_000, "validation tokens per pass; 0: all"),
+            .real("probe.budget", \.probe.budget, 0...0.5, "share of the compute for probing what steps did; 0: none"),
+            .integer("probe.window", \.probe.window, 1...100_000_000, "steps between probes, doubled while they show nothing"),
             .integer("checkpoint.every", \.checkpoint.every, 0...100_000_000, "steps between checkpoints; 0: at the end"),
             .integer("checkpoint.keep", \.checkpoint.keep, 2...1_000_000, "checkpoints kept"),
             .real("cost.workerHour", \.cost.workerHour, 0...1e9, "price of a worker for an hour"),

@@ -37,6 +37,12 @@ package struct RunConfig: Hashable, Sendable {
         /// At most this many validation tokens (rounded up to whole units); 0: all.
         package var tokens = 0
     }
+    package struct Probe: Hashable, Sendable {
+        /// Share of the training compute that probe passes and contribution sampling may cost; 0: none.
+        package var budget = 0.01
+        /// Steps between probe passes; doubled while the effect of a window is indeterminate.
+        package var window = 50
+    }
     package struct Checkpoint: Hashable, Sendable {
         /// Steps between checkpoints; 0: only at the end.
         package var every = 0
@@ -57,6 +63,7 @@ package struct RunConfig: Hashable, Sendable {
     package var optimizer = Optimizer()
     package var schedule = Schedule()
     package var evaluation = Evaluation()
+    package var probe = Probe()
     package var checkpoint = Checkpoint()
     package var cost = Cost()
 

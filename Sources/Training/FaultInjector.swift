@@ -9,6 +9,8 @@ struct FaultInjector {
     private let mine: [(index: Int, fault: Fault)]
     private let shared: SharedState
     private let recorder: FlightRing
+    /// Whether a `labels` fault has struck.
+    private(set) var permutesTargets = false
 
     init(_ faults: [Fault], slot: Int, shared: SharedState, recorder: FlightRing) {
         mine = faults.enumerated().filter { $0.element.worker == slot }.map { (index: $0.offset, fault: $0.element) }
@@ -17,16 +19,18 @@ struct FaultInjector {
     }
 
     @inline(__always)
-    func strike(_ point: FaultPoint, step: Int) {
+    mutating func strike(_ point: FaultPoint, step: Int) {
         for entry in mine where entry.fault.step == step && entry.fault.point == point { fire(entry.index, entry.fault, step) }
     }
 
-    private func fire(_ index: Int, _ fault: Fault, _ step: Int) {
+    private mutating func fire(_ index: Int, _ fault: Fault, _ step: Int) {
         guard !shared.faultHasFired(index) else { return }
         shared.setFaultFired(index)
-        recorder.record(.fault, step: step, view: shared.view, unit: index)
         switch fault.kind {
-        case .crash: kill(getpid(), SIGKILL)
+        case .crash:
+            recorder.record(.fault, step: step, view: shared.view, unit: index)
+            kill(getpid(), SIGKILL)
+        case .labels: permutesTargets = true
         }
     }
 }

@@ -43,7 +43,8 @@ extension Launcher {
 
     private func unfinished() -> Unfinished {
         Unfinished(leaves: shared.leaves.unfinished(step: step), chunks: shared.updates.unfinished(step: step),
-            evaluationUnits: config.evaluates(after: step) ? shared.evaluations.unfinished(step: step) : [])
+            evaluationUnits: shared.evaluations.unfinished(step: step, in: description.heldOut.due(
+                validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)))
     }
 
     /// Records the incident: what, whose, since when.

@@ -67,6 +67,8 @@ package final class Launcher {
     var openIncidents: [IncidentRow] = []      // detected, no commit since
     var replacementFor: [Int: Int] = [:]       // slot → incident
     var evaluated: Int?                        // step whose validation pass is recorded
+    var probes: ProbeSchedule
+    var notedFaults: Set<Int> = []             // that struck without an end to their worker
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var stopWanted = false
@@ -91,7 +93,8 @@ package final class Launcher {
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
         faults = try description.faults.map { try Fault($0) }
         views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
-            evaluationUnits: description.evaluationUnits, lastView: run.start.lastView)
+            evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
+        probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
         commits = CommitMachine(committed: run.start.step, lastStep: config.steps)
     }
 
@@ -108,7 +111,7 @@ package final class Launcher {
             close(signals)
         }
         do {
-            if step < config.steps || description.evaluationUnits > 0 { try open() }
+            if step < config.steps || description.heldOut.count > 0 { try open() }
             // A signal that came while the run was prepared.
             if cs_noted_interrupt() != 0 { stopAtBoundary() }
             while !members.isEmpty {
@@ -135,6 +138,7 @@ package final class Launcher {
 
     private func open() throws {
         let now = MonotonicClock.nanoseconds()
+        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
         for slot in 0..<description.slots {
             slotRows.append(SlotRow(session: session, slot: slot, openedNanoseconds: now, closedNanoseconds: now))
@@ -232,9 +236,11 @@ package final class Launcher {
     // MARK: Commits
 
     private func lookAtVotes() throws {
-        guard case .computing(let step) = commits.state else { return try lookAtEvaluation() }
-        try lookAtEvaluation()
-        for effect in commits.receive(.votes(step: step, complete: shared.updates.allDone(step: step))) {
+        // Votes first: where they are complete, the passes that were due before them are too.
+        guard case .computing(let step) = commits.state else { return try lookAtHeldOut() }
+        let complete = shared.updates.allDone(step: step)
+        try lookAtHeldOut()
+        for effect in commits.receive(.votes(step: step, complete: complete)) {
             guard case .record(let committed) = effect else { continue }
             try record(commit: committed)
             for effect in commits.receive(.recorded(step: committed)) {
@@ -255,13 +261,36 @@ package final class Launcher {
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
-            stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) }))
+            stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
+            leafCredits: leafMeans(.moved, times: -1), leafSquares: leafMeans(.square, times: 1 / tokensPerLeaf)))
+        try recordContributions(committed - 1, at: now)
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
         openIncidents.removeAll()
         recentCommits.append((now, committed))
         if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
             recentCommits.removeFirst()
+        }
+    }
+
+    private var tokensPerLeaf: Double { Double(config.tokensPerStep / config.batch.microbatches) }
+
+    /// Sums over each leaf, made means over its tokens. None without earlier weights to compare with.
+    private func leafMeans(_ kind: LeafSum, times factor: Double) -> [Double] {
+        guard description.instrumented, shared.previousGeneration != nil || kind == .probed else { return [] }
+        return shared.leafSums(kind).map { $0 * factor / tokensPerLeaf }
+    }
+
+    /// What the leaves of `step` did for the decision probe, if that was asked, and faults that only show in the data.
+    private func recordContributions(_ step: Int, at now: UInt64) throws {
+        if shared.gradientStep == step {
+            // The probe's gradient is over one microbatch, as the leaves' are; each leaf has 1/M of the update.
+            let factor = 1 / (tokensPerLeaf * Double(config.batch.microbatches))
+            try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor)))
+        }
+        for (index, fault) in faults.enumerated() where fault.kind == .labels && !notedFaults.contains(index) && shared.faultHasFired(index) {
+            notedFaults.insert(index)
+            try ledger.put(FaultRow(fault: index, text: fault.description, firedNanoseconds: now))
         }
     }
 
@@ -276,21 +305,42 @@ package final class Launcher {
         let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
         let pinned = checkpoint ? current : writer?.generation
         let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
-        shared.announce(step: step, current: current, next: next, stop: stop)
+        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        shared.announce(step: step, current: current, next: next, previous: shared.currentGeneration, stop: stop)
         if checkpoint { try startWriter(generation: current) }
-        if step == config.steps && !stop && !(config.evaluates(after: step) && description.evaluationUnits > 0) { leave() }
+        if step == config.steps && !stop && closed { leave() }
     }
 
-    /// Notes a validation pass when its last unit is there; after the last step the workers are free to leave.
-    private func lookAtEvaluation() throws {
-        guard description.evaluationUnits > 0, config.evaluates(after: step), evaluated != step,
-            shared.evaluations.allDone(step: step) else { return }
+    /// Whether nothing held-out is left to do after the last step.
+    private var closed: Bool { (description.heldOut.validation == 0 || evaluated == step) && probes.next != step }
+
+    /// Notes validation and probe passes when their last units are there; after the last step the workers are free to
+    /// leave then.
+    private func lookAtHeldOut() throws {
+        let units = description.heldOut
+        if units.validation > 0, config.evaluates(after: step), evaluated != step, shared.evaluations.allDone(step: step, in: units.validationUnits) {
+            try recordValidation()
+        }
+        if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(step: step, in: units.probeUnits) { try recordProbe() }
+        if step == config.steps && !shared.stopRequested && closed { leave() }
+    }
+
+    private func recordProbe() throws {
+        let count = description.heldOut.probe * config.sequencesPerMicrobatch
+        let losses = (0..<count).map { shared.probeLoss($0) }
+        let row = ProbeRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(),
+            decision: stride(from: 0, to: count, by: 2).map { losses[$0] }, audit: stride(from: 1, to: count, by: 2).map { losses[$0] },
+            tokensPerSequence: config.model.context)
+        try ledger.append(row)
+        probes.took(row)
+    }
+
+    private func recordValidation() throws {
         evaluated = step
         let loss = shared.evaluationLoss
         try ledger.append(EvaluationRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(), lossSum: loss.nats, tokens: loss.tokens))
         let floor = description.lossFloor.map { ", floor \(decimal($0, 4))" } ?? ""
         notify(.message("step \(step): validation loss \(decimal(loss.nats / Double(loss.tokens), 4)) over \(loss.tokens) tokens\(floor)"))
-        if step == config.steps { leave() }
     }
 
     /// Tells the workers to leave; nothing is under way.

@@ -55,7 +55,7 @@ extension PreparedRun {
         try begin(start, options, in: ledger)
         config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
-            start: start, remarks: remarks)
+            start: start, probes: record.probes, remarks: remarks)
     }
 
     /// The segment an earlier launcher left, when the state in it is the one of the last commit record.

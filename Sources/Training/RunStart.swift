@@ -23,9 +23,11 @@ package struct SessionOptions {
     package var workers: Int
     package var faults: [Fault] = []
     package var pinned = false
+    /// Off only to measure what the instruments cost: such a run's ledger does not close.
+    package var instrumented = true
 
-    package init(workers: Int, faults: [Fault] = [], pinned: Bool = false) {
-        (self.workers, self.faults, self.pinned) = (workers, faults, pinned)
+    package init(workers: Int, faults: [Fault] = [], pinned: Bool = false, instrumented: Bool = true) {
+        (self.workers, self.faults, self.pinned, self.instrumented) = (workers, faults, pinned, instrumented)
     }
 
     /// - Throws: `UserError` when the workers or faults do not fit the run or the machine.
@@ -59,6 +61,8 @@ package struct PreparedRun {
     package let parameters: ParameterLayout
     package let ledger: LedgerStore
     package let start: SessionStart
+    /// Probe passes of earlier sessions.
+    package var probes: [ProbeRow] = []
     /// Sentences the user should see: rejected checkpoints, what was adopted.
     package var remarks: [String] = []
 
@@ -90,14 +94,15 @@ extension PreparedRun {
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
         config.model.vocabulary = corpus.tokenizer.vocabulary
         let b = config.sequencesPerMicrobatch
-        var units = corpus.validation.tokens == 0 ? 0
-            : EvaluationWindows(tokenCount: corpus.validation.tokens, context: config.model.context).units(sequences: b)
+        let windows = corpus.validation.tokens == 0 ? nil : EvaluationWindows(tokenCount: corpus.validation.tokens, context: config.model.context)
+        var units = windows?.units(sequences: b) ?? 0
         if config.evaluation.tokens > 0 {
             units = min(units, (config.evaluation.tokens + b * config.model.context - 1) / (b * config.model.context))
         }
         let description = RunDescription(
             identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, slots: options.workers, faults: options.faults.map(\.description),
-            evaluationUnits: units, pinned: options.pinned, blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
+            heldOut: options.instrumented ? HeldOutUnits(config, validation: units, windows: windows?.fullCount ?? 0) : HeldOutUnits(validation: units),
+            pinned: options.pinned, instrumented: options.instrumented, blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
         let parameters = ParameterLayout(config.model)
         let shared = try segment(config, description, parameters)
@@ -159,6 +164,7 @@ extension PreparedRun {
             (RunFact.blasConfig, BLASLibrary.configuration), (RunFact.configuration, config.yaml),
             (RunFact.configurationDigest, config.digest), (RunFact.steps, String(config.steps)),
             (RunFact.microbatches, String(config.batch.microbatches)), (RunFact.tokensPerStep, String(config.tokensPerStep)),
+            (RunFact.sequencesPerMicrobatch, String(config.sequencesPerMicrobatch)),
             (RunFact.parameters, String(parameters.parameterCount)),
             (RunFact.flopsPerToken, String(Transformer.flopsPerToken(config.model))),
             (RunFact.costPerWorkerHour, String(config.cost.workerHour)), (RunFact.currency, config.cost.currency),

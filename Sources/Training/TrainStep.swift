@@ -19,22 +19,29 @@ final class TrainStep {
     private let transformer: Transformer
     private let data: WorkerData
     private let recorder: FlightRing
-    private let faults: FaultInjector
+    private let instrumented: Bool
+    private var faults: FaultInjector
     private let segments: ChunkSegments
     private let launcherLives: () -> Bool
     private let ringDoorbell: () -> Void
     private var allocations = 0
+    /// Floats of the largest chunk: a direction in weight space that leaves' gradients are multiplied with.
+    private let direction: UnsafeMutablePointer<Float>
 
     init(
         shared: SharedState, config: RunConfig, slot: Int, replica: Int, transformer: Transformer, layout: ParameterLayout,
-        data: WorkerData, recorder: FlightRing, faults: FaultInjector, launcherLives: @escaping () -> Bool,
+        data: WorkerData, recorder: FlightRing, instrumented: Bool, faults: FaultInjector, launcherLives: @escaping () -> Bool,
         ringDoorbell: @escaping () -> Void
     ) {
         (self.shared, self.config, self.slot, self.replica) = (shared, config, slot, replica)
         (self.transformer, self.data, self.recorder, self.faults) = (transformer, data, recorder, faults)
+        self.instrumented = instrumented
+        direction = .allocate(capacity: shared.layout.chunk(0).count)
         segments = ChunkSegments(shared: shared.layout, parameters: layout)
         (self.launcherLives, self.ringDoorbell) = (launcherLives, ringDoorbell)
     }
+
+    deinit { direction.deallocate() }
 
     /// Computes steps until the launcher says stop.
     func run() throws {
@@ -59,34 +66,40 @@ final class TrainStep {
         }
     }
 
-    /// Own validation units of the weights before the step, if due, and own leaves, until everybody's are there.
+    /// Own held-out units that are due with the weights before the step, and own leaves, until everybody's are there.
     /// Survivors of a loss find the lost units to be theirs and go on computing.
     private func compute(_ step: Int) throws {
-        let evaluates = config.evaluates(after: step) && shared.layout.evaluationUnits > 0
+        let due = due(step)
         while true {
-            if evaluates, let unit = shared.evaluations.nextOwned(by: slot, step: step) {
+            if let unit = shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) {
                 evaluate(unit, step)
             } else if let leaf = shared.leaves.nextOwned(by: slot, step: step) {
                 compute(leaf: leaf, step)
-            } else if allComputed(step, evaluates) {
+            } else if allComputed(step, due) {
                 // Whoever finishes last wakes the others before it goes on to its own chunks.
                 shared.ring()
                 return
             } else {
                 shared.ring()
                 enter(.awaitLeaves, step)
-                try wait { allComputed(step, evaluates) || hasWork(step, evaluates) }
+                try wait { allComputed(step, due) || hasWork(step, due) }
             }
         }
     }
 
-    private func allComputed(_ step: Int, _ evaluates: Bool) -> Bool {
-        shared.leaves.allDone(step: step) && (!evaluates || shared.evaluations.allDone(step: step))
+    /// The held-out units to be done with the weights before `step`.
+    private func due(_ step: Int) -> Range<Int> {
+        shared.layout.heldOut.due(
+            validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)
     }
 
-    private func hasWork(_ step: Int, _ evaluates: Bool) -> Bool {
+    private func allComputed(_ step: Int, _ due: Range<Int>) -> Bool {
+        shared.leaves.allDone(step: step) && shared.evaluations.allDone(step: step, in: due)
+    }
+
+    private func hasWork(_ step: Int, _ due: Range<Int>) -> Bool {
         shared.leaves.nextOwned(by: slot, step: step) != nil
-            || (evaluates && shared.evaluations.nextOwned(by: slot, step: step) != nil)
+            || shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) != nil
     }
 
     private func compute(leaf: Int, _ step: Int) {
@@ -94,6 +107,7 @@ final class TrainStep {
         data.fill(step: step, leaf: leaf)
         enter(.forward, step, leaf)
         faults.strike(.forward, step: step)
+        if faults.permutesTargets { data.permuteTargets() }
         let parameters = UnsafePointer(shared.state(generation: shared.currentGeneration, part: 0))
         let dropout = config.model.dropout > 0
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
@@ -108,26 +122,51 @@ final class TrainStep {
         faults.strike(.publish, step: step)
     }
 
-    /// Adds up the gradient tree over the owned chunks.
+    /// Adds up the gradient tree over the owned chunks, and notes what each leaf says of the last update and of the probe.
     private func reduce(_ step: Int) throws {
         let scale = Float(1 / Double(config.tokensPerStep))
+        let current = shared.pointers(generation: shared.currentGeneration)
+        let previous = shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
+        let takesGradient = shared.gradientStep == step, optimizer = optimizerStep(step, gradientNorm: 0)
         try eachOwned(shared.reductions, step, working: .reduce, waiting: .awaitReduction, point: .reduce) { chunk in
             let squares = reduceTree(
                 shared.gradient(0), stride: shared.layout.gradientStride, leaves: shared.layout.leaves,
                 range: shared.layout.chunk(chunk), scale: scale, into: shared.reducedGradient)
             shared.setSumOfSquares(chunk, squares)
+            guard instrumented else { return }
+            // The chunk's gradients were just read: here they lie in the cache.
+            let range = shared.layout.chunk(chunk), at = range.lowerBound, count = range.count
+            if let previous {
+                difference(direction, current.parameters + at, previous + at, count: count)
+                eachLeaf(at, count) { leaf, sums in
+                    shared.setLeafSum(leaf, .moved, chunk: chunk, sums.along)
+                    shared.setLeafSum(leaf, .square, chunk: chunk, sums.square)
+                }
+            }
+            if takesGradient {
+                preconditioned(direction, shared.probeGradient + at, secondMoment: current.secondMoment + at, optimizer, count: count)
+                eachLeaf(at, count) { leaf, sums in shared.setLeafSum(leaf, .probed, chunk: chunk, sums.along) }
+            }
         }
+    }
+
+    private func eachLeaf(_ at: Int, _ count: Int, _ note: (Int, (along: Double, square: Double)) -> Void) {
+        for leaf in 0..<shared.layout.leaves { note(leaf, products(shared.gradient(leaf) + at, direction, count: count)) }
+    }
+
+    private func optimizerStep(_ step: Int, gradientNorm: Double) -> AdamWStep {
+        let optimizer = config.optimizer
+        return AdamWStep(
+            step: step, learningRate: config.schedule.rate(step: step, of: config.steps), beta1: optimizer.beta1,
+            beta2: optimizer.beta2, epsilon: optimizer.epsilon, weightDecay: optimizer.weightDecay,
+            gradientNorm: gradientNorm, clip: optimizer.clip)
     }
 
     /// Clips, updates the owned chunks into the next generation and votes for them with their fingerprints.
     private func update(_ step: Int) throws {
         let old = shared.pointers(generation: shared.currentGeneration), generation = shared.nextGeneration
         let new = shared.pointers(generation: generation)
-        let optimizer = config.optimizer
-        let constants = AdamWStep(
-            step: step, learningRate: config.schedule.rate(step: step, of: config.steps), beta1: optimizer.beta1,
-            beta2: optimizer.beta2, epsilon: optimizer.epsilon, weightDecay: optimizer.weightDecay,
-            gradientNorm: shared.gradientNorm, clip: optimizer.clip)
+        let constants = optimizerStep(step, gradientNorm: shared.gradientNorm)
         try eachOwned(shared.updates, step, working: .update, waiting: .awaitCommit, point: .update) { chunk in
             for index in segments.of(chunk) {
                 let segment = segments.all[index]
@@ -165,29 +204,39 @@ final class TrainStep {
     }
 
     private func evaluate(_ unit: Int, _ step: Int) {
-        enter(.evaluate, step, unit)
-        let loss = data.evaluate(unit, transformer, parameters: shared.state(generation: shared.currentGeneration, part: 0))
-        shared.setEvaluationResult(unit, loss)
+        let units = shared.layout.heldOut
+        let parameters = UnsafePointer(shared.state(generation: shared.currentGeneration, part: 0))
+        enter(unit < units.validation ? .evaluate : .probe, step, unit)
+        if unit < units.validation {
+            shared.setEvaluationResult(unit, data.evaluate(unit, transformer, parameters: parameters))
+        } else if unit < units.gradientUnit {
+            data.probe(unit - units.validation, transformer, parameters: parameters) { shared.setProbeLoss($0, $1) }
+        } else {
+            data.probeGradient(transformer, parameters: parameters, into: shared.probeGradient)
+        }
         shared.evaluations.markDone(unit, step: step)
-        if shared.evaluations.allDone(step: step) {
+        if shared.evaluations.allDone(step: step, in: due(step)) {
             shared.ring()
             ringDoorbell()
         }
     }
 
-    /// After the last step: the validation pass that closes the run.
+    /// After the last step: the validation and probe passes that close the run.
     private func finalEvaluation(_ step: Int) throws {
+        let due = due(step)
+        func next() -> Int? { shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) }
         while !shared.stopRequested {
-            if shared.layout.evaluationUnits > 0, let unit = shared.evaluations.nextOwned(by: slot, step: step) {
+            if let unit = next() {
                 evaluate(unit, step)
             } else {
                 enter(.awaitEvaluation, step)
-                try wait { shared.stopRequested || shared.evaluations.nextOwned(by: slot, step: step) != nil }
+                try wait { shared.stopRequested || next() != nil }
             }
         }
     }
 
     private func enter(_ phase: Phase, _ step: Int, _ unit: Int = 0) {
+        guard instrumented else { return }
         recorder.record(phase, step: step, view: shared.view, unit: unit)
     }
 

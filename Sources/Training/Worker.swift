@@ -39,13 +39,13 @@ package struct Worker {
         }
         let parameters = ParameterLayout(config.model)
         let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch)
-        let data = try WorkerData(folder: folder, config: config)
+        let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
         recorder.record(.load, step: 0, view: 0)
         let layout = SharedLayout(run: config, description, parameters)
         let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
         shared.populate()
-        let faults = FaultInjector(try description.faults.map { try Fault($0) }, slot: slot, shared: shared, recorder: recorder)
+        var faults = FaultInjector(try description.faults.map { try Fault($0) }, slot: slot, shared: shared, recorder: recorder)
         faults.strike(.join, step: step)
         if measuresPeak {
             recorder.record(.initialise, step: 0, view: 0)
@@ -68,7 +68,7 @@ package struct Worker {
         guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || shared.stopRequested }) else { return }
         let steps = TrainStep(
             shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
-            data: data, recorder: recorder, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
+            data: data, recorder: recorder, instrumented: description.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         do {
             try steps.run()
         } catch is LauncherGone {
@@ -80,7 +80,7 @@ package struct Worker {
 
 extension SharedLayout {
     init(run config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout) {
-        self.init(parameterFloats: parameters.count, leaves: config.batch.microbatches,
-            evaluationUnits: description.evaluationUnits)
+        self.init(parameterFloats: parameters.count, leaves: config.batch.microbatches, heldOut: description.heldOut,
+            sequences: config.sequencesPerMicrobatch)
     }
 }

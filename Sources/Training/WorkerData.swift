@@ -15,8 +15,11 @@ final class WorkerData {
     private let windows: EvaluationWindows?
     private let microbatches: Int, sequences: Int
     private let sequenceLosses: UnsafeMutablePointer<Double>
+    /// Sequences of both probes together.
+    private let probeSequences: Int
 
-    init(folder: RunFolder, config: RunConfig) throws {
+    init(folder: RunFolder, config: RunConfig, heldOut: HeldOutUnits) throws {
+        probeSequences = heldOut.probe * config.sequencesPerMicrobatch
         sequences = config.sequencesPerMicrobatch
         microbatches = config.batch.microbatches
         targetCount = sequences * config.model.context
@@ -48,5 +51,36 @@ final class WorkerData {
         var nats = 0.0
         for sequence in 0..<sequences { nats += sequenceLosses[sequence] }
         return LossSum(nats: nats, tokens: tokens)
+    }
+
+    /// The full window of the validation text that probe sequence `index` is: spread evenly, so that neighbours come from
+    /// different places of the text.
+    private func probeWindow(_ index: Int) -> Int { index * (windows?.fullCount ?? 0) / probeSequences }
+
+    /// The losses of the sequences of probe unit `unit`, into `each`(sequence, nats).
+    func probe(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, _ each: (Int, Double) -> Void) {
+        guard let validation, let windows else { preconditionFailure("no validation text") }
+        let first = unit * sequences
+        windows.fill((first..<first + sequences).lazy.map { self.probeWindow($0) }, from: validation, inputs: inputs, targets: targets)
+        transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
+        transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses)
+        for row in 0..<sequences { each(first + row, sequenceLosses[row]) }
+    }
+
+    /// The gradient of the summed loss of one microbatch of the decision probe.
+    func probeGradient(_ transformer: Transformer, parameters: UnsafePointer<Float>, into gradient: UnsafeMutablePointer<Float>) {
+        guard let validation, let windows else { preconditionFailure("no validation text") }
+        windows.fill((0..<sequences).lazy.map { self.probeWindow(2 * $0) }, from: validation, inputs: inputs, targets: targets)
+        transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
+        _ = transformer.backward(parameters: parameters, targets: targets, gradient: gradient)
+    }
+
+    /// Gives every input another one's target: half a sequence further on.
+    func permuteTargets() {
+        let context = targetCount / sequences, shift = (context + 1) / 2
+        for row in 0..<sequences {
+            let targets = targets + row * context
+            for i in 0..<context / 2 { swap(&targets[i], &targets[(i + shift) % context]) }
+        }
     }
 }
