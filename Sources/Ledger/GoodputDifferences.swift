@@ -75,7 +75,7 @@ extension GoodputDefinitions {
 
     func tokenRateDifference(_ tokens: Double) -> String {
         guard tokens > 0, fastStep > 0 else { return "no two commits follow each other, so that there is no reference rate" }
-        return "reference: the fastest tenth of steps, \(Self.decimal(tokens / fastStep * 1e9, 0)) tokens/s; \(Self.percent(perStep(fastStep))) of such a step, on \(slotText), is productive compute"
+        return "reference: the fastest tenth of steps, \(Self.decimal(tokens / fastStep * 1e6, 1)) k tokens/s; \(Self.percent(perStep(fastStep))) of such a step, on \(slotText), is productive compute"
     }
 
     static func decimal(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }

@@ -34,9 +34,9 @@ extension TextReport {
         let squares = contribution.credits.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
         let error = squares.isFinite ? " ± \(Quantity.decimal(squares.squareRoot(), 4))" : ", of unknown error"
         var lines = [row("credit", "\(signed(sum))\(error) nats per token, summed over \(Quantity.plural(contribution.credits.count, "update"))")]
-        lines.append(row("", ink.dim("first-order estimate of the drop on the text of each next step; means little step by step")))
+        lines.append(row("", ink.dim("first-order estimate of the drop on the text of each next step; too low, curvature is left out")))
         if contribution.significant > 0 {
-            lines.append(row("", "\(contribution.agreeing) of \(Quantity.plural(contribution.significant, "window")) with a clear effect \(contribution.significant == 1 ? "has" : "have") a credit of the same sign"))
+            lines.append(row("", "\(contribution.agreeing) of \(Quantity.plural(contribution.significant, "window")) with a clear effect \(contribution.agreeing == 1 ? "has" : "have") a credit of the same sign"))
         }
         return lines
     }
@@ -87,9 +87,9 @@ extension TextReport {
         let workers = contribution.workers, suspects = workers.filter(\.isSuspect)
         guard !workers.isEmpty else { return [] }
         let shown = workers.count <= 8 ? workers : Array(suspects.prefix(8))
-        var lines = ["", row("workers", "predicted drop of the probe loss per microbatch, 10⁻⁶ nats per token; z against the others")]
+        var lines = ["", row("workers", "predicted drop of the probe loss per microbatch, nats per token; z against the others")]
         for worker in shown {
-            let figures = "slot \(worker.slot)".padded(9) + Quantity.decimal(1e6 * worker.mean, 3).aligned(12) + "  others" + Quantity.decimal(1e6 * worker.others, 3).aligned(12)
+            let figures = "slot \(worker.slot)".padded(9) + scientific(worker.mean).aligned(11) + "  others" + scientific(worker.others).aligned(11)
                 + "  z " + Quantity.decimal(worker.z, 1).aligned(6) + "  \(Quantity.plural(worker.leaves, "microbatch", "microbatches"))"
             lines.append(row("", figures + (worker.isSuspect ? "  " + ink.red("SUSPECT") : "")))
         }
@@ -109,6 +109,8 @@ extension TextReport {
     private func interval(_ effect: PairedEffect) -> String {
         effect.low.isFinite && effect.high.isFinite ? "\(signed(effect.low)) to \(signed(effect.high))" : "unbounded"
     }
+
+    private func scientific(_ value: Double) -> String { String(format: "%+.2e", value) }
 
     private func finite(_ value: Double) -> String { value.isFinite ? Quantity.decimal(value, 4) : "–" }
 
