@@ -69,15 +69,23 @@ private func subtree(_ p: UnsafePointer<Float>, stride: Int, leaves: Int) -> SIM
 /// direction in weight space. Lanes in single precision, their sum in double.
 package func products(_ gradient: UnsafePointer<Float>, _ direction: UnsafePointer<Float>, count: Int) -> (along: Double, square: Double) {
     precondition(count % 16 == 0, "\(count) floats")
-    var along = SIMD16<Float>.zero, square = SIMD16<Float>.zero
+    // Two of each, so that an addition need not wait for the one before.
+    var alongEven = SIMD16<Float>.zero, alongOdd = SIMD16<Float>.zero, squareEven = SIMD16<Float>.zero, squareOdd = SIMD16<Float>.zero
     var k = 0
-    while k < count {
-        let g = load16(gradient + k)
-        along.addProduct(g, load16(direction + k))
-        square.addProduct(g, g)
-        k &+= 16
+    while k &+ 32 <= count {
+        let even = load16(gradient + k), odd = load16(gradient + (k &+ 16))
+        alongEven.addProduct(even, load16(direction + k))
+        alongOdd.addProduct(odd, load16(direction + (k &+ 16)))
+        squareEven.addProduct(even, even)
+        squareOdd.addProduct(odd, odd)
+        k &+= 32
     }
-    return (total(along), total(square))
+    if k < count {
+        let last = load16(gradient + k)
+        alongEven.addProduct(last, load16(direction + k))
+        squareEven.addProduct(last, last)
+    }
+    return (total(alongEven) + total(alongOdd), total(squareEven) + total(squareOdd))
 }
 
 private func total(_ lanes: SIMD16<Float>) -> Double {

@@ -24,25 +24,34 @@ package enum Panel {
     ) {
         precondition(outLead >= rows && lead >= width, "rows of \(width) floats, \(lead) and \(outLead) apart")
         let wholeRows = rows & ~7, wholeColumns = width & ~3
-        for row in stride(from: 0, to: wholeRows, by: 8) {
-            let x = x + row * lead, out = out + row
-            for i in stride(from: 0, to: wholeColumns, by: 4) {
-                // 8 rows of 4: halves of even and odd lanes, twice, are the 4 columns of 8.
-                let upper = quad(x + i, lead), lower = quad(x + i + 4 * lead, lead)
-                let (upperEven, upperOdd, lowerEven, lowerOdd) =
-                    (upper.evenHalf, upper.oddHalf, lower.evenHalf, lower.oddHalf)
-                store(SIMD8(lowHalf: upperEven.evenHalf, highHalf: lowerEven.evenHalf), out + i * outLead)
-                store(SIMD8(lowHalf: upperOdd.evenHalf, highHalf: lowerOdd.evenHalf), out + (i + 1) * outLead)
-                store(SIMD8(lowHalf: upperEven.oddHalf, highHalf: lowerEven.oddHalf), out + (i + 2) * outLead)
-                store(SIMD8(lowHalf: upperOdd.oddHalf, highHalf: lowerOdd.oddHalf), out + (i + 3) * outLead)
+        // Tiles of 16 × 16: every cache line is read once and written once, however far apart rows lie.
+        for top in stride(from: 0, to: wholeRows, by: 16) {
+            for left in stride(from: 0, to: wholeColumns, by: 16) {
+                for row in stride(from: top, to: min(top + 16, wholeRows), by: 8) {
+                    for i in stride(from: left, to: min(left + 16, wholeColumns), by: 4) {
+                        transpose8x4(out + i * outLead + row, outLead, x + row * lead + i, lead)
+                    }
+                }
             }
-            for i in wholeColumns..<width {
-                for r in 0..<8 { out[i * outLead + r] = x[r * lead + i] }
-            }
+        }
+        for row in 0..<wholeRows {
+            for i in wholeColumns..<width { out[i * outLead + row] = x[row * lead + i] }
         }
         for row in wholeRows..<rows {
             for i in 0..<width { out[i * outLead + row] = x[row * lead + i] }
         }
+    }
+
+    /// 8 rows of 4: halves of even and odd lanes, twice, are the 4 columns of 8.
+    @inline(__always) private static func transpose8x4(
+        _ out: UnsafeMutablePointer<Float>, _ outLead: Int, _ x: UnsafePointer<Float>, _ lead: Int
+    ) {
+        let upper = quad(x, lead), lower = quad(x + 4 * lead, lead)
+        let (upperEven, upperOdd, lowerEven, lowerOdd) = (upper.evenHalf, upper.oddHalf, lower.evenHalf, lower.oddHalf)
+        store(SIMD8(lowHalf: upperEven.evenHalf, highHalf: lowerEven.evenHalf), out)
+        store(SIMD8(lowHalf: upperOdd.evenHalf, highHalf: lowerOdd.evenHalf), out + outLead)
+        store(SIMD8(lowHalf: upperEven.oddHalf, highHalf: lowerEven.oddHalf), out + 2 * outLead)
+        store(SIMD8(lowHalf: upperOdd.oddHalf, highHalf: lowerOdd.oddHalf), out + 3 * outLead)
     }
 
     /// Four floats from each of four rows.

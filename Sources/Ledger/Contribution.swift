@@ -26,9 +26,10 @@ package struct ProbeWindow: Equatable, Sendable {
     /// Committed steps at its two ends.
     package let start: Int, end: Int
     package let decision: PairedEffect, audit: PairedEffect
-    /// Sum of the credits of its steps, and how many of them have one: the first-order story of the same change.
-    package let credit: Double, credited: Int
-    package let creditStandardError: Double
+    /// The credits of its steps, summed: the first-order story of the same change. Where only some steps have a credit,
+    /// their mean stands for the others.
+    package let credit: Double, creditStandardError: Double
+    package let credited: Int
 }
 
 /// The gradient noise scale (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1), from
@@ -67,6 +68,7 @@ package struct WorkerContribution: Equatable, Sendable {
     package let mean: Double, others: Double
     /// The difference in standard errors, over all sampled steps. Below −4: this worker's gradients do not do what the
     /// others' do.
+    /// Each step's difference is measured by the spread of the others' leaves in that step.
     package let z: Double
 
     package static let alarm = 4.0
@@ -93,7 +95,7 @@ package struct Contribution: Sendable {
         total = probes.count > 1 ? Contribution.effect(probes[0], probes[probes.count - 1], \.audit) : nil
         noiseScale = Contribution.noise(record, commits)
         workers = Contribution.workers(record, commits)
-        let verdicts = windows.filter { $0.audit.verdict != .indeterminate && $0.credited == $0.end - $0.start }
+        let verdicts = windows.filter { $0.audit.verdict != .indeterminate && $0.credited > 0 }
         significant = verdicts.count
         agreeing = verdicts.count { ($0.credit > 0) == ($0.audit.change < 0) }
     }
@@ -113,10 +115,15 @@ package struct Contribution: Sendable {
     private static func windows(_ probes: [ProbeRow], _ credits: [StepCredit]) -> [ProbeWindow] {
         zip(probes, probes.dropFirst()).map { a, b in
             let inside = credits.filter { $0.step > a.step && $0.step <= b.step }
-            let squares = inside.reduce(0.0) { $0 + ($1.standardError ?? 0) * ($1.standardError ?? 0) }
+            let steps = Double(b.step - a.step), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
+            var squares = scale * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? 0) * ($1.standardError ?? 0) }
+            // What the steps without a credit may have been unlike: sampling without replacement.
+            if inside.count > 1, let spread = Statistics.mean(inside.map(\.credit)).standardError {
+                squares += steps * steps * spread * spread * (1 - Double(inside.count) / steps)
+            }
             return ProbeWindow(
                 start: a.step, end: b.step, decision: effect(a, b, \.decision), audit: effect(a, b, \.audit),
-                credit: inside.reduce(0) { $0 + $1.credit }, credited: inside.count, creditStandardError: squares.squareRoot())
+                credit: scale * inside.reduce(0) { $0 + $1.credit }, creditStandardError: squares.squareRoot(), credited: inside.count)
         }
     }
 
@@ -141,20 +148,21 @@ package struct Contribution: Sendable {
             let owners = commit.leafReplicas.map { slots[$0] ?? -1 }
             for slot in Set(owners) {
                 let mine = zip(owners, row.leaves).filter { $0.0 == slot }.map(\.1), others = zip(owners, row.leaves).filter { $0.0 != slot }.map(\.1)
-                guard others.count > 1 else { continue }
+                guard others.count > 3 else { continue }
                 tallies[slot, default: Tally()].add(mine, others)
             }
         }
         return tallies.sorted { $0.key < $1.key }.map { slot, tally in
             WorkerContribution(slot: slot, leaves: tally.leaves, mean: tally.mine / Double(tally.leaves),
-                others: tally.others / Double(tally.otherLeaves), z: tally.variance > 0 ? tally.difference / tally.variance.squareRoot() : 0)
+                others: tally.others / Double(tally.otherLeaves), z: tally.variance > 0 ? tally.z / tally.variance.squareRoot() : 0)
         }
     }
 
     private struct Tally {
-        var leaves = 0, otherLeaves = 0, mine = 0.0, others = 0.0, difference = 0.0, variance = 0.0
+        var leaves = 0, otherLeaves = 0, mine = 0.0, others = 0.0, z = 0.0, variance = 0.0
 
-        /// One step: the difference of the two means, with the spread of the others as the measure of chance.
+        /// One step: the difference of the two means, with the spread of the others as the measure of chance. That is a
+        /// Student t, whose variance is (n − 1)/(n − 3) for n others.
         mutating func add(_ a: [Double], _ b: [Double]) {
             let mean = b.reduce(0, +) / Double(b.count)
             let spread = b.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(b.count - 1)
@@ -162,8 +170,9 @@ package struct Contribution: Sendable {
             otherLeaves += b.count
             mine += a.reduce(0, +)
             others += b.reduce(0, +)
-            difference += a.reduce(0, +) / Double(a.count) - mean
-            variance += spread * (1 / Double(a.count) + 1 / Double(b.count))
+            guard spread > 0 else { return }
+            z += (a.reduce(0, +) / Double(a.count) - mean) / (spread * (1 / Double(a.count) + 1 / Double(b.count))).squareRoot()
+            variance += Double(b.count - 1) / Double(b.count - 3)
         }
     }
 }

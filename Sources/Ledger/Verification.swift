@@ -12,11 +12,11 @@ package struct Check: Equatable, Sendable {
     /// What was found, lower case, with numbers.
     package let detail: String
 
-    init(_ name: String, _ verdict: Verdict, _ detail: String) {
+    package init(_ name: String, _ verdict: Verdict, _ detail: String) {
         (self.name, self.verdict, self.detail) = (name, verdict, detail)
     }
 
-    init(_ name: String, _ passed: Bool, _ detail: String) {
+    package init(_ name: String, _ passed: Bool, _ detail: String) {
         self.init(name, passed ? .passed : .failed, detail)
     }
 }
@@ -35,7 +35,8 @@ package struct Verification: Sendable {
         checks = [
             Verification.closure(account), Verification.overlaps(account), Verification.named(account),
             Verification.chain(account), Verification.initialState(account), Verification.fates(account),
-            Verification.leaves(account), Verification.product(account), Verification.faults(account.record),
+            Verification.leaves(account), Verification.product(account), Verification.figures(account),
+            Verification.windows(account), Verification.faults(account.record),
         ]
     }
 
@@ -43,6 +44,16 @@ package struct Verification: Sendable {
     package init(_ account: RunAccount, against other: RunAccount, named name: String) {
         self.init(account)
         checks.append(Verification.states(account, other, name))
+    }
+
+    /// A check that needs more than the record.
+    package mutating func add(_ check: Check) { checks.append(check) }
+
+    private static func windows(_ account: RunAccount) -> Check {
+        let name = "windows sum to the whole change", windows = account.contribution.windows
+        guard let total = account.contribution.total else { return Check(name, .skipped, "no probes") }
+        let difference = abs(windows.reduce(0) { $0 + $1.audit.change } - total.change)
+        return Check(name, difference <= 1e-6, "\(windows.count) windows differ from the change end to end by \(significant(difference)) nats per token")
     }
 
     private static func closure(_ account: RunAccount) -> Check {

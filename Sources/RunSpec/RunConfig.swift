@@ -77,6 +77,12 @@ package struct RunConfig: Hashable, Sendable {
         step == steps || (evaluation.every > 0 && step % evaluation.every == 0)
     }
 
+    /// Whether the gradients of the step after `step` committed ones are compared with the update before, leaf by leaf.
+    /// That reads the weights twice more, which costs a constant per parameter: with few tokens in a step it is done
+    /// every third step or so, and stays below one per cent.
+    package func credits(step: Int) -> Bool { step % max(1, (Self.tokensPerCredit + tokensPerStep - 1) / tokensPerStep) == 0 }
+    private static let tokensPerCredit = 2304
+
     /// Whether the state after `step` committed steps is to be made durable.
     package func checkpoints(after step: Int) -> Bool {
         step == steps || (checkpoint.every > 0 && step > 0 && step % checkpoint.every == 0)

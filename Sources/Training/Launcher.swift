@@ -258,11 +258,13 @@ package final class Launcher {
         }
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
         let now = MonotonicClock.nanoseconds()
+        // Not without earlier weights to compare with.
+        let credited = description.instrumented && config.credits(step: committed - 1) && shared.previousGeneration != nil
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
-            leafCredits: leafMeans(.moved, times: -1), leafSquares: leafMeans(.square, times: 1 / tokensPerLeaf)))
+            leafCredits: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
         try recordContributions(committed - 1, at: now)
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
@@ -275,10 +277,9 @@ package final class Launcher {
 
     private var tokensPerLeaf: Double { Double(config.tokensPerStep / config.batch.microbatches) }
 
-    /// Sums over each leaf, made means over its tokens. None without earlier weights to compare with.
+    /// Sums over each leaf, made means over its tokens.
     private func leafMeans(_ kind: LeafSum, times factor: Double) -> [Double] {
-        guard description.instrumented, shared.previousGeneration != nil || kind == .probed else { return [] }
-        return shared.leafSums(kind).map { $0 * factor / tokensPerLeaf }
+        shared.leafSums(kind).map { $0 * factor / tokensPerLeaf }
     }
 
     /// What the leaves of `step` did for the decision probe, if that was asked, and faults that only show in the data.

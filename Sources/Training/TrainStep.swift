@@ -126,7 +126,7 @@ final class TrainStep {
     private func reduce(_ step: Int) throws {
         let scale = Float(1 / Double(config.tokensPerStep))
         let current = shared.pointers(generation: shared.currentGeneration)
-        let previous = shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
+        let previous = !config.credits(step: step) ? nil : shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
         let takesGradient = shared.gradientStep == step, optimizer = optimizerStep(step, gradientNorm: 0)
         try eachOwned(shared.reductions, step, working: .reduce, waiting: .awaitReduction, point: .reduce) { chunk in
             let squares = reduceTree(

@@ -63,13 +63,14 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         let account = RunAccount(try LedgerStore.read(RunFolder(folder).ledgerPath))
-        let verification: Verification
+        var verification: Verification
         if let against {
             let other = RunAccount(try LedgerStore.read(RunFolder(against).ledgerPath))
             verification = Verification(account, against: other, named: against)
         } else {
             verification = Verification(account)
         }
+        verification.add(TokenAudit.check(account, RunFolder(folder)))
         say(TextReport.checks(verification))
         let failed = verification.checks.filter { $0.verdict == .failed }
         if !failed.isEmpty {

@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import RunSpec
 import Synchronization
 
 /// Names for segments of this process, and their removal with the test that made them.
@@ -24,6 +25,6 @@ final class Segment {
     private static func kept(_ shared: SharedState) -> SharedState { Unmanaged.passRetained(shared).takeUnretainedValue() }
 
     static func layout(_ floats: Int = 4096, _ leaves: Int = 4, _ evaluationUnits: Int = 3) -> SharedLayout {
-        SharedLayout(parameterFloats: floats, leaves: leaves, evaluationUnits: evaluationUnits)
+        SharedLayout(parameterFloats: floats, leaves: leaves, heldOut: HeldOutUnits(validation: evaluationUnits), sequences: 2)
     }
 }

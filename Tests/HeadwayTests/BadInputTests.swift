@@ -102,15 +102,15 @@ extension HeadwayCommand {
             try run.expectFinished(run.train(workers: 1))
             let path = run.path + "/run.json"
             let text = try String(contentsOfFile: path, encoding: .utf8)
-            let other = text.replacing("\"format\" : 1", with: "\"format\" : 99")
+            let other = text.replacing("\"format\" : 2", with: "\"format\" : 99")
             #expect(other != text)
             try other.write(toFile: path, atomically: true, encoding: .utf8)
             for command in ["resume", "sample", "checkpoint"] {
-                run.expectRefused(try run.headway(command, run.path), .badInput, "in format 99", "with format 1", "use the headway that made it")
+                run.expectRefused(try run.headway(command, run.path), .badInput, "in format 99", "with format 2", "use the headway that made it")
             }
         }
 
-        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 1, \"headwayVersion\": \"0.1.0\"}"])
+        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 2, \"headwayVersion\": \"0.1.0\"}"])
         func `a description that is damaged is refused`(json: String) throws {
             let run = try TestRun()
             try FileManager.default.createDirectory(atPath: run.path, withIntermediateDirectories: true)

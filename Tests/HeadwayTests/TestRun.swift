@@ -103,7 +103,8 @@ final class TestRun {
     func withSharedState(_ body: (SharedState) throws -> Void) throws {
         let (config, description) = try RunFolder(path).read()
         let layout = SharedLayout(
-            parameterFloats: ParameterLayout(config.model).count, leaves: config.batch.microbatches, evaluationUnits: description.evaluationUnits)
+            parameterFloats: ParameterLayout(config.model).count, leaves: config.batch.microbatches, heldOut: description.heldOut,
+            sequences: config.sequencesPerMicrobatch)
         let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
         try withExtendedLifetime(shared) { try body(shared) }
     }

@@ -53,8 +53,8 @@ import Training
         let some = try prepared(config { $0.evaluation.tokens = 1000 }, temporary, "a")
         let all = try prepared(config { $0.evaluation.tokens = 0 }, temporary, "b")
         let none = try prepared(config { $0.data.validation = 0 }, temporary, "c")
-        #expect(some.description.evaluationUnits == 16 && none.description.evaluationUnits == 0)
-        #expect(all.description.evaluationUnits > 100)
+        #expect(some.description.heldOut.validation == 16 && none.description.heldOut.count == 0)
+        #expect(all.description.heldOut.validation > 100)
     }
 
     @Test func `the state hash depends on the step and on each chunk`() {

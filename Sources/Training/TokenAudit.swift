@@ -1,0 +1,61 @@
+import Corpus
+import Ledger
+import RunSpec
+
+/// Whether every sample of the training text fed the final lineage exactly once per epoch: the sample order is worked
+/// out again for each microbatch that a commit of the lineage credits to a worker, and the windows of text are counted.
+package struct TokenAudit {
+    package private(set) var samples = 0, epochs = 0
+    /// Windows that were fed more than once in an epoch, and windows of a finished epoch that never were.
+    package private(set) var duplicates: [Sample] = [], gaps: [Sample] = []
+
+    package struct Sample: Equatable, Sendable { package let epoch: Int, window: Int }
+
+    /// - Parameter commits: the lineage, by step.
+    package init(_ commits: [CommitRow], _ config: RunConfig, order: SampleOrder) {
+        let perEpoch = order.samplesPerEpoch, b = config.sequencesPerMicrobatch
+        var fed: [Int: [UInt8]] = [:]
+        for commit in commits {
+            for leaf in commit.leafReplicas.indices {
+                for row in 0..<b {
+                    let sample = ((commit.step - 1) * config.batch.microbatches + leaf) * b + row
+                    let (epoch, place) = sample.quotientAndRemainder(dividingBy: perEpoch)
+                    let window = order.window(at: place, ofEpoch: epoch)
+                    if fed[epoch, default: Array(repeating: 0, count: perEpoch)][window] > 0 { duplicates.append(Sample(epoch: epoch, window: window)) }
+                    fed[epoch]![window] = 1
+                    samples += 1
+                }
+            }
+        }
+        epochs = fed.count
+        // All epochs but the last must be whole; the last is as far as the run came.
+        for (epoch, windows) in fed where epoch < (fed.keys.max() ?? 0) {
+            for (window, count) in windows.enumerated() where count == 0 { gaps.append(Sample(epoch: epoch, window: window)) }
+        }
+        gaps.sort { ($0.epoch, $0.window) < ($1.epoch, $1.window) }
+    }
+
+    /// The audit of a run in its folder: reads every token of the training shard, compares it with its digest, and counts.
+    package static func check(_ account: RunAccount, _ folder: RunFolder) -> Check {
+        let name = "each sample fed the weights once an epoch"
+        guard !account.commits.isEmpty else { return Check(name, .skipped, "no commits") }
+        do {
+            let (config, _) = try folder.read()
+            let shard = try TokenShard(folder.dataPath + "/train.tokens")
+            let order = SampleOrder(seed: config.seed, tokenCount: shard.count, context: config.model.context)
+            return TokenAudit(account.commits, config, order: order).check(name, order)
+        } catch {
+            return Check(name, .failed, "\((error as? UserError)?.message ?? "\(error)")")
+        }
+    }
+
+    func check(_ name: String, _ order: SampleOrder) -> Check {
+        func list(_ samples: [Sample], _ what: String) -> String {
+            guard let first = samples.first else { return "" }
+            return "; \(samples.count) \(what), the first is window \(first.window) of epoch \(first.epoch)"
+        }
+        let whole = samples / order.samplesPerEpoch
+        return Check(name, gaps.isEmpty && duplicates.isEmpty,
+            "\(samples) samples of \(order.samplesPerEpoch) an epoch: \(whole) whole epochs\(list(duplicates, "fed twice"))\(list(gaps, "never fed"))")
+    }
+}
