@@ -123,7 +123,7 @@ struct GoodputDefinitions {
         let saving = ratio(Double(account.accounts.nanoseconds(.checkpoint)), slots)
         return GoodputDefinition(
             name: "cluster readiness", source: "NVIDIA cluster-readiness-engine, 2026",
-            formula: "(time − resuming − lost − rescheduling − saving) ÷ (time − rescheduling)",
+            formula: "(time − resume − lost − reschedule − save) ÷ (time − reschedule)",
             value: share(max(0, Double(good.nanoseconds) - saving), of: Double(history.wall.nanoseconds)), difference: reconciliation(good, between: .leftOut))
     }
 
@@ -188,7 +188,7 @@ struct GoodputDefinitions {
             return saved.map { JobTime.Stretch(session: s.number, start: s.start, end: min(max($0.requestedNanoseconds, s.start), s.end)) }
         })
         return GoodputDefinition(
-            name: "saved wall time", source: "HTCondor, condor_userlog", formula: "allocated time whose work was saved or ended the job ÷ allocated time",
+            name: "saved wall time", source: "HTCondor, condor_userlog", formula: "allocated time whose work was saved ÷ allocated time",
             value: share(Double(good.nanoseconds), of: Double(history.wall.nanoseconds)), difference: reconciliation(good, between: .leftOut))
     }
 

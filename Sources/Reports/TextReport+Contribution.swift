@@ -34,7 +34,7 @@ extension TextReport {
         let squares = contribution.credits.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
         let error = squares.isFinite ? " ± \(Quantity.decimal(squares.squareRoot(), 4))" : ", of unknown error"
         var lines = [row("credit", "\(signed(sum))\(error) nats per token, summed over \(Quantity.plural(contribution.credits.count, "update"))")]
-        lines.append(row("", ink.dim("first-order estimate of the drop on the text of each next step; too low, curvature is left out")))
+        lines.append(row("", ink.dim("first-order estimate on the text of each next step; too low, as curvature is left out")))
         if contribution.significant > 0 {
             lines.append(row("", "\(contribution.agreeing) of \(Quantity.plural(contribution.significant, "window")) with a clear effect \(contribution.agreeing == 1 ? "has" : "have") a credit of the same sign"))
         }
@@ -46,12 +46,13 @@ extension TextReport {
         guard let total = contribution.total, let first = windows.first, let last = windows.last else {
             return [row("effect", ink.dim("not measured: fewer than two passes over the probes"))]
         }
-        var lines = [row("effect", "\(signed(total.change)) nats per token from step \(first.start) to \(last.end), 95 % interval \(interval(total)): \(verdict(total))")]
-        lines.append(row("", ink.dim("measured on \(Quantity.plural(total.clusters, "held-out sequence")) of the audit probe, in pairs; negative is better")))
+        var lines = [row("effect", "\(signed(total.change)) nats per token, 95 % interval \(interval(total)): \(verdict(total))")]
+        lines.append(row("", ink.dim("measured on \(Quantity.plural(total.clusters, "sequence")) of the audit probe, steps \(first.start) to \(last.end); down is good")))
         lines.append("")
         lines.append("  " + ink.dim(windowLine("steps", "change", "95 % interval", "detectable", "verdict".padded(13), "credit ± error")))
         let ends = TextReport.windowsAtEachEnd
-        if windows.count <= 2 * ends + 1 { return lines + windows.map(windowLine) }
+        let chance = windows.count > 4 ? ["  " + ink.dim("by chance alone, about one window in twenty looks clear")] : []
+        if windows.count <= 2 * ends + 1 { return lines + windows.map(windowLine) + chance }
         let hidden = windows.dropFirst(ends).dropLast(ends)
         let verdicts = [PairedEffect.Verdict.contributed, .harmful, .indeterminate].compactMap { verdict in
             let count = hidden.count { $0.audit.verdict == verdict }
@@ -59,7 +60,7 @@ extension TextReport {
         }
         lines += windows.prefix(ends).map(windowLine)
         lines.append("  " + ink.dim("… \(Quantity.grouped(hidden.count)) more: \(verdicts.joined(separator: ", "))"))
-        return lines + windows.suffix(ends).map(windowLine)
+        return lines + windows.suffix(ends).map(windowLine) + chance
     }
 
     private func windowLine(_ window: ProbeWindow) -> String {
@@ -80,7 +81,7 @@ extension TextReport {
             let batch = leaves * sequences
             text += ", the batch has \(Quantity.short(batch)); share of signal \(Quantity.percent(batch / (batch + last.sequences)))"
         }
-        return ["", row("noise scale", text), row("", ink.dim("estimated from the norms of the microbatches' gradients; a low signal share is not waste"))]
+        return ["", row("noise scale", text), row("", ink.dim("from the norms of the microbatches’ gradients; a low signal share is not waste"))]
     }
 
     private func workerRows(_ contribution: Contribution) -> [String] {

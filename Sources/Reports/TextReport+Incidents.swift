@@ -21,7 +21,7 @@ extension TextReport {
             lines.append("  " + incidentTotal(bills))
             lines.append(billLine(bills.reduce(into: Bill()) { $0.merge($1.bill) { $0 + $1 } }, cost: 0))
         }
-        lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-milliseconds, below by category"))
+        lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-ms, below by category"))
         lines.append("  " + ink.dim("lost: microbatches computed in vain · delay: ms by which the next commit came late"))
         return lines
     }

@@ -7,10 +7,12 @@ extension PageScript {
           if (!place) return;
           const tipNode = el('div', { class: 'tip', hidden: true });
           const render = () => {
+            if (!place.isConnected) return;
             const style = getComputedStyle(place), width = Math.max(220, place.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
             const tall = typeof height === 'function' ? height(width) : height;
             const picture = draw('svg', { viewBox: `0 0 ${width} ${tall}`, width, height: tall, role: 'img', 'aria-label': label });
             const hover = make(picture, width, tall, code => code.startsWith('--') ? getComputedStyle(document.documentElement).getPropertyValue(code).trim() : colour(code));
+            place.hidden = !picture.childNodes.length;
             if (hover) {
               const mark = draw('line', { y1: 0, y2: tall - 22, stroke: 'currentColor', 'stroke-opacity': 0.35, visibility: 'hidden' });
               picture.append(mark);
@@ -114,7 +116,7 @@ extension PageScript {
           const low = Math.min(...losses), high = Math.max(...losses), pad = (high - low || 1) * 0.04, y = v => bottom - (v - low + pad) / (high - low + 2 * pad) * (bottom - top);
           const xTicks = ticks(first, last, Math.max(3, width / 110)).map(s => [s, grouped(s)]), line = ink('--line');
           axes(picture, { left, right, top, bottom, x, y, line, xTicks: hasWindows ? [] : xTicks, yTicks: ticks(low, high, 5).map(v => [v, fixed(v, high - low < 1 ? 2 : 1)]), yLabel: 'nats per token', xLabel: hasWindows ? null : 'step' });
-          if (typeof L.floor === 'number') picture.append(draw('line', { x1: left, x2: right, y1: y(L.floor), y2: y(L.floor), stroke: ink('--ink'), 'stroke-dasharray': '2 4' }), draw('text', { x: left + 6, y: y(L.floor) - 6 }, 'floor'));
+          if (typeof L.floor === 'number') picture.append(draw('line', { x1: left, x2: right, y1: y(L.floor), y2: y(L.floor), stroke: ink('--ink'), 'stroke-dasharray': '2 4' }), draw('text', { x: (left + right) / 2, y: y(L.floor) - 6, 'text-anchor': 'middle' }, 'floor'));
           const solid = L.training.filter(p => typeof p[1] === 'number');
           if (L.stride > 1) picture.append(draw('path', { d: path(solid.map(p => [x(p[0]), y(p[3])])) + path(solid.map(p => [x(p[0]), y(p[2])]).reverse()).replace('M', 'L') + 'Z', fill: ink('--muted'), 'fill-opacity': 0.2 }));
           picture.append(draw('path', { d: path(solid.map(p => [x(p[0]), y(p[1])])), fill: 'none', stroke: ink('--muted'), 'stroke-width': 1.4, 'stroke-linejoin': 'round' }));

@@ -77,7 +77,7 @@ extension PageScript {
           ].filter(Boolean);
           const footer = el('tr', {}, columns.map((column, at) => at === 1 ? el('th', { scope: 'row' }, plural(D.incidents.length, 'incident'), el('br'), el('small', {}, billText(total)))
             : el('td', { class: column.number ? 'number' : null }, { 'Cost, worker-ms': milliseconds(sum('cost')), [inCurrency('Price')]: amount(sum('money')), Lost: grouped(sum('lost')) }[column.head] || '')));
-          dataTable('incident-table', { label: 'Incidents', columns, rows: D.incidents, noun: 'incident', footer,
+          dataTable('incident-table', { label: 'Incidents', columns, rows: D.incidents, noun: 'incident', kind: 'tight', footer,
             text: i => `${i.number} ${i.what} ${i.kind} step ${i.step} slot ${i.slot} ${Object.keys(i.bill).join(' ')}` });
           $('incident-table').append(el('p', { class: 'note' }, 'Found: milliseconds after the fault; – when its instant is not known. Cost: worker-milliseconds, below by category. Lost: microbatches computed in vain. Delay: by how much the next commit came late.'));
         }
@@ -140,7 +140,8 @@ extension PageScript {
               { head: 'Verdict', kind: 'whole', value: w => w.audit.verdict, cell: w => verdict(w.audit) },
               { head: 'Decision probe', number: true, value: w => w.decision.change, cell: w => signed(w.decision.change) },
               { head: 'Credit ± error', number: true, value: w => w.credit, cell: w => w.creditError === null || w.creditError === undefined ? '–' : `${signed(w.credit)} ± ${fixed(w.creditError, 4)}` }] });
-            $('windows').append(el('p', { class: 'note' }, 'Change: of the audit probe’s loss, nats per token. Detectable: the least change found four times out of five. The windows’ changes sum to the total.'));
+            $('windows').append(el('p', { class: 'note' }, 'Change: of the audit probe’s loss, nats per token. Detectable: the least change found four times out of five. The windows’ changes sum to the total.'
+              + (c.windows.length > 4 ? ` By chance alone, about one window in twenty looks clear: ${fixed(c.windows.length / 20, c.windows.length < 200 ? 1 : 0)} of these ${grouped(c.windows.length)}.` : '')));
           }
           if (c.noise.length) {
             const last = c.noise[c.noise.length - 1], batch = c.batchSequences;

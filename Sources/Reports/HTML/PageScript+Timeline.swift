@@ -5,18 +5,21 @@ extension PageScript {
         const NOTHING = D.categories.length;
         function letterIndex(code) { return code === 95 ? NOTHING : code <= 90 ? code - 65 : code - 97 + 26; }
         function parseRow({ slot, pieces }) {
-          const starts = [], categories = [];
-          let time = 0, length = 0;
+          const starts = [], categories = [], merged = [];
+          let time = 0, length = 0, isMerged = false;
           for (let i = 0; i < pieces.length; i++) {
             const code = pieces.charCodeAt(i);
             if (code >= 48 && code <= 57) { length = 10 * length + code - 48; continue; }
+            if (code === 126) { isMerged = true; continue; }
             starts.push(time);
             categories.push(letterIndex(code));
+            merged.push(isMerged);
             time += length * 1000;
             length = 0;
+            isMerged = false;
           }
           starts.push(time);
-          return { slot, starts: Float64Array.from(starts), categories: Uint8Array.from(categories) };
+          return { slot, starts: Float64Array.from(starts), categories: Uint8Array.from(categories), merged };
         }
         function pieceAt(row, time) {
           let low = 0, high = row.categories.length - 1;
@@ -111,9 +114,9 @@ extension PageScript {
         function describe(row, time) {
           const i = pieceAt(row, time), c = row.categories[i], from = row.starts[i], to = row.starts[i + 1];
           const category = c === NOTHING ? null : D.categories[c];
-          const near = D.incidents.filter(incident => incident.slot === row.slot && incident.at >= from && incident.at <= to)[0];
-          return { title: category ? `${category.code} ${category.name}` : 'unaccounted', lines: [
-            `slot ${row.slot}, ${fixed(from / 1e9, 4)} s to ${fixed(to / 1e9, 4)} s: ${duration(to - from)}`, category ? category.definition : 'nothing is known of this time',
+          const near = D.incidents.filter(incident => incident.slot === row.slot && incident.at >= from - 2000 && incident.at <= to)[0];
+          return { title: (row.merged[i] ? 'mostly ' : '') + (category ? `${category.code} ${category.name}` : 'unaccounted'), lines: [
+            `slot ${row.slot}, ${fixed(from / 1e9, 4)} s to ${fixed(to / 1e9, 4)} s: ${duration(to - from)}`, row.merged[i] ? `many short stretches, of less than ${duration(D.timeline.resolution)} each` : category ? category.definition : 'nothing is known of this time',
             near && `incident ${near.number}: ${near.what}`].filter(Boolean) };
         }
 

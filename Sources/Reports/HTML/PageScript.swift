@@ -21,7 +21,7 @@ enum PageScript {
         const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
         const draw = (tag, attributes, ...children) => fill(document.createElementNS(svgSpace, tag), attributes, children);
 
-        const fixed = (value, digits) => value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+        const fixed = (value, digits) => value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−');
         const grouped = value => value.toLocaleString('en-US');
         const percent = (share, digits = 2) => fixed(100 * share, digits) + ' %';
         const signed = (value, digits = 4) => value === null || value === undefined ? '–' : (value > 0 ? '+' : value < 0 ? '−' : '') + fixed(Math.abs(value), digits);
@@ -117,7 +117,7 @@ enum PageScript {
         function scrolling(label, table) { return el('div', { class: 'scroll', role: 'region', 'aria-label': label, tabindex: '0' }, table); }
 
         // columns: { head, cell(row) → node or text, value(row) for sorting, number, isHead, kind (a class); isPlain: not sortable, head not shown }
-        function dataTable(place, { label, columns, rows, text, pageSize = 50, sort = 0, footer, noun }) {
+        function dataTable(place, { label, columns, rows, text, pageSize = 25, sort = 0, footer, noun, kind: tableKind }) {
           let page = 0, key = sort, descending = false, needle = '', shown = rows;
           const body = el('tbody'), status = el('span', { class: 'status', role: 'status' });
           const kind = column => column.number ? 'number' : column.kind;
@@ -151,7 +151,7 @@ enum PageScript {
             earlier.disabled = page === 0;
             later.disabled = page === pages - 1;
           }
-          const table = el('table', {}, el('caption', { class: 'visually-hidden' }, label), el('thead', {}, el('tr', {}, heads)), body, footer && el('tfoot', {}, footer));
+          const table = el('table', { class: tableKind }, el('caption', { class: 'visually-hidden' }, label), el('thead', {}, el('tr', {}, heads)), body, footer && el('tfoot', {}, footer));
           const tools = (filter || rows.length > pageSize) && el('div', { class: 'tools' }, filter, status, rows.length > pageSize && [earlier, later]);
           $(place).append(...[tools, scrolling(label, table)].filter(Boolean));
           order();

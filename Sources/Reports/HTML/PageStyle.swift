@@ -98,10 +98,10 @@ enum PageStyle {
         tfoot td, tfoot th { font-weight: 620; border-top: 2px solid var(--line); }
         td small, th small { color: var(--muted); font-size: 13px; font-weight: 400; }
         td .name { margin-right: 8px; }
-        td.what, th.what { min-width: 240px; }
+        td.what, th.what { width: 36%; min-width: 240px; }
         td.whole, th.whole { white-space: nowrap; }
-        .tight th, .tight td { padding-top: 6px; padding-bottom: 6px; }
-        th button { all: unset; cursor: pointer; display: inline-flex; gap: 5px; align-items: center; }
+        .tight th, .tight td { padding: 6px 9px; }
+        th button { all: unset; cursor: pointer; display: inline-flex; min-height: 26px; gap: 5px; align-items: center; }
         th button:focus-visible { outline: 2.5px solid var(--focus); outline-offset: 3px; border-radius: 3px; }
         th button::after { content: "↕"; opacity: .35; }
         th[aria-sort=ascending] button::after { content: "↑"; opacity: 1; color: var(--accent); }
@@ -162,7 +162,8 @@ enum PageStyle {
           .card .note { font-size: 12.5px; overflow-wrap: anywhere; }
           h1 { font-size: 21px; }
           th, td { padding: 7px 8px; }
-          table { font-size: 13.5px; }
+          .tight th, .tight td { padding: 6px 6px; }
+          table { font-size: 13px; }
           .tools .status { margin-left: 0; width: 100%; }
           .picture { padding: 9px; }
         }

@@ -29,7 +29,8 @@ struct PageTimeline: Encodable {
     struct Row: Encodable {
         var slot: Int
         /// Lengths in microseconds, each followed by the letter of its category (A is the first in the list of
-        /// categories, then B … Z, a … z) or `_` where nothing is known. Gapless from the start of the axis.
+        /// categories, then B … Z, a … z) or `_` where nothing is known; `~` before the letter: a merged piece. Gapless from
+        /// the start of the axis.
         var pieces: String
     }
     /// Pieces on the whole page.
@@ -41,7 +42,7 @@ struct PageTimeline: Encodable {
     var resolution: Int
     var rows: [Row]
 
-    private struct Piece { var start: Int, end: Int, category: Int? }
+    private struct Piece { var start: Int, end: Int, category: Int?, isMerged = false }
 
     init(_ account: RunAccount, _ axis: PageAxis) {
         (total, sessions) = (axis.total, axis.sessions)
@@ -68,7 +69,7 @@ struct PageTimeline: Encodable {
     }
 
     private static func append(_ piece: Piece, to pieces: inout [Piece]) {
-        if let last = pieces.last, last.end == piece.start, last.category == piece.category {
+        if let last = pieces.last, last.end == piece.start, last.category == piece.category, last.isMerged == piece.isMerged {
             pieces[pieces.count - 1].end = piece.end
         } else {
             pieces.append(piece)
@@ -93,7 +94,8 @@ struct PageTimeline: Encodable {
         func flush() {
             guard start < end else { return }
             let dominant = shares.indices.max { shares[$0] < shares[$1] || (shares[$0] == shares[$1] && $0 > $1) } ?? 0
-            append(Piece(start: start, end: end, category: dominant == shares.count - 1 ? nil : dominant), to: &result)
+            let isMerged = shares.count { $0 > 0 } > 1
+            append(Piece(start: start, end: end, category: dominant == shares.count - 1 ? nil : dominant, isMerged: isMerged), to: &result)
             for index in shares.indices { shares[index] = 0 }
             start = end
         }
@@ -120,7 +122,7 @@ struct PageTimeline: Encodable {
             // Ends are rounded, not lengths: the error never grows.
             let end = (piece.end + 500) / 1000
             guard end > cursor else { continue }
-            text += String(end - cursor)
+            text += String(end - cursor) + (piece.isMerged ? "~" : "")
             text.append(piece.category.map { letters[$0] } ?? "_")
             cursor = end
         }
