@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,11 +33,14 @@ int cs_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int cs_signal_at_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signal) == 0 ? 0 : errno; }
 
-int cs_reap(pid_t pid, bool wait, bool *signalled, int *code) {
+int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds) {
     int status;
     pid_t r;
-    do r = waitpid(pid, &status, wait ? 0 : WNOHANG); while (r < 0 && errno == EINTR);
+    struct rusage used;
+    do r = wait4(pid, &status, wait ? 0 : WNOHANG, &used); while (r < 0 && errno == EINTR);
     if (r <= 0) return (int)r;
+    *cpu_nanoseconds = (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000u
+        + (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000u;
     *signalled = WIFSIGNALED(status);
     *code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     return 1;
@@ -54,13 +58,25 @@ int cs_available_cores(void) {
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+// Signals wait meanwhile: one that comes again and again, as the alarm below does, would let a long reservation never
+// end. A stop cannot be held back, and breaks it off as well.
+static int reserve(int fd, off_t length) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failed;
+    do failed = posix_fallocate(fd, 0, length); while (failed == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 void *cs_shared_map(const char *name, bool create, size_t *length) {
     int fd = shm_open(name, create ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
     if (fd < 0) return NULL;
     struct stat info;
     void *base = NULL;
-    // posix_fallocate reserves the pages: running out of them is an error here, not a SIGBUS in the middle of a step.
-    int failed = create ? posix_fallocate(fd, 0, (off_t)*length) : (fstat(fd, &info) == 0 ? 0 : errno);
+    // Pages are reserved: running out of them is an error here, not a SIGBUS in the middle of a step.
+    int failed = create ? reserve(fd, (off_t)*length) : (fstat(fd, &info) == 0 ? 0 : errno);
     if (failed == 0) {
         if (!create) *length = (size_t)info.st_size;
         base = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -103,6 +119,11 @@ int cs_signalfd(const int *signals, int count) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+bool cs_ignores_signal(int signal) {
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static volatile sig_atomic_t notedInterrupt;
 
 // The alarm comes again every second: a call that began to block just after the signal returns then.
@@ -115,6 +136,7 @@ void cs_note_interrupts(void) {
     struct sigaction action = {.sa_handler = note}; // without SA_RESTART
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (!cs_ignores_signal(SIGHUP)) sigaction(SIGHUP, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
     signal(SIGUSR1, SIG_IGN);
 }

@@ -12,6 +12,8 @@ package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendabl
     case contents(file: String, mebibyte: Int, of: Int)
     case digest(file: String, found: String, expected: String)
     case format(file: String, SafetensorsError)
+    /// The files are as they were written, and do not hold the state that the manifest names.
+    case state(found: String, expected: String)
     case unreadable(StorageError)
 
     package var description: String {
@@ -27,6 +29,8 @@ package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendabl
         case .digest(let file, let found, let expected):
             "is damaged: \(file) has SHA-256 \(found) instead of \(expected)"
         case .format(let file, let error): "is damaged: \(file) \(error)"
+        case .state(let found, let expected):
+            "is damaged: its state has hash \(found), and its manifest says \(expected)"
         case .unreadable(let error): "is unreadable: \(error)"
         }
     }

@@ -30,15 +30,21 @@ extension CheckpointStore {
 
     /// `load` from the newest checkpoint that is whole; damaged ones are passed over and reported. When
     /// all are damaged the blocks hold garbage. A mismatch is an error: older ones of the run would not fit either.
+    /// - Parameter stateHash: the run's own hash of the blocks as the state after a step; a checkpoint whose manifest
+    ///   names another counts as damaged.
     package func restoreNewest(
         entries: [StateEntry], parameters: UnsafeMutablePointer<Float>,
         firstMoments: UnsafeMutablePointer<Float>? = nil, secondMoments: UnsafeMutablePointer<Float>? = nil,
-        configSHA256: String? = nil
+        configSHA256: String? = nil, stateHash: ((_ step: Int) -> String)? = nil
     ) throws(CheckpointError) -> Restoration {
         try newest { step throws(CheckpointError) in
-            try load(
+            let checkpoint = try load(
                 step: step, entries: entries, parameters: parameters, firstMoments: firstMoments,
                 secondMoments: secondMoments, configSHA256: configSHA256)
+            if let found = stateHash?(step), found != checkpoint.manifest.stateHash {
+                throw .damaged(step: step, .state(found: found, expected: checkpoint.manifest.stateHash))
+            }
+            return checkpoint
         }
     }
 

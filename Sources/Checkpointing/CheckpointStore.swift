@@ -4,6 +4,7 @@
 //   step-0000000480/optimizer.safetensors    m and v
 //   step-0000000480/manifest.json            hashes and sizes of both; see Manifest.swift
 //   step-0000000500.tmp-4711/                being written, or left over by process 4711
+//   step-0000000460.damaged/                 set aside: its state is not the one that its manifest names
 //
 // A checkpoint is a folder named by a step whose manifest and files are valid; nothing points at "the latest", the
 // highest valid step is it. Everything is made durable under a temporary name first, contents before names,
@@ -106,6 +107,19 @@ package struct CheckpointStore {
             removed.append(name)
         }
         return removed
+    }
+
+    /// Renames a checkpoint that was refused for its state to `step-….damaged`. No check of its bytes would find the
+    /// damage: under its own name it would count as one of those to keep, and its step could not be saved again.
+    package func setAside(_ step: Int) throws(CheckpointError) {
+        do throws(StorageError) {
+            let aside = path(of: step) + ".damaged"
+            try storage.remove(aside)
+            try storage.rename(path(of: step), to: aside)
+            try storage.syncDirectory(folder)
+        } catch {
+            throw .storage(error)
+        }
     }
 
     /// Keeps the newest `keepLast` complete checkpoints, at least two, and whatever is newer than the oldest of

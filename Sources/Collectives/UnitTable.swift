@@ -25,8 +25,6 @@ package struct UnitTable {
     package func isDone(_ unit: Int, step: Int) -> Bool { cs_load(row(unit) + stampWord) >= UInt64(step + 1) }
     /// Publishes the unit's result for `step`: everything written before is visible to who sees it done.
     package func markDone(_ unit: Int, step: Int) { cs_store(row(unit) + stampWord, UInt64(step + 1)) }
-    /// Forgets results; for a restored state.
-    package func clear() { for unit in 0..<count { cs_store(row(unit) + stampWord, 0) } }
 
     /// - Parameter range: nil for all units.
     package func allDone(step: Int, in range: Range<Int>? = nil) -> Bool {

@@ -10,8 +10,8 @@ package struct View: Equatable, Sendable {
 
 /// Decides views: who computes, who joins when, who is replaced, when to give up.
 package struct ViewMachine: Sendable {
-    /// A slot whose workers end this often in a row before they are ready is given up: something other than chance
-    /// kills them, and starting more would hide it.
+    /// A slot whose workers end this often in a row before one takes part in a commit is given up: something other than
+    /// chance kills them, and starting more would hide it.
     package static let startFailuresMaximum = 3
 
     package enum Slot: Equatable, Sendable {
@@ -35,6 +35,8 @@ package struct ViewMachine: Sendable {
 
     package enum Effect: Equatable, Sendable {
         case spawn(slot: Int)
+        /// No more workers are started for the slot.
+        case abandon(slot: Int, reason: String)
         /// Write the owners, then the view's number. `leavesReassigned` counts leaves that changed hands mid-step.
         case announce(View, leavesReassigned: Int, reason: String)
         /// The owners change for the coming step, the members do not.
@@ -45,7 +47,10 @@ package struct ViewMachine: Sendable {
 
     package private(set) var slots: [Slot]
     package private(set) var view: View
+    /// Workers that ended before their first commit, since one of the slot took part in one.
     private var startFailures: [Int]
+    /// Whether the slot's worker has taken part in a commit.
+    private var hasCommitted: [Bool]
     private var begun = false
     private var stopping = false
     private let leaves: Int, chunks: Int, evaluationUnits: Int
@@ -55,6 +60,7 @@ package struct ViewMachine: Sendable {
     package init(slots: Int, leaves: Int, chunks: Int, evaluationUnits: Int, lastView: Int) {
         self.slots = Array(repeating: .starting, count: slots)
         startFailures = Array(repeating: 0, count: slots)
+        hasCommitted = Array(repeating: false, count: slots)
         (self.leaves, self.chunks, self.evaluationUnits) = (leaves, chunks, evaluationUnits)
         view = View(number: lastView, members: [],
             plan: Plan(members: [], leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits))
@@ -74,7 +80,6 @@ package struct ViewMachine: Sendable {
     private mutating func ready(_ slot: Int) -> [Effect] {
         guard slots[slot] == .starting else { return [] }
         slots[slot] = .ready
-        startFailures[slot] = 0
         return formIfNobodyComputes()
     }
 
@@ -87,6 +92,7 @@ package struct ViewMachine: Sendable {
     }
 
     private mutating func boundary() -> [Effect] {
+        for slot in view.members { (startFailures[slot], hasCommitted[slot]) = (0, true) }
         let joining = slots.indices.filter { slots[$0] == .ready }
         guard joining.isEmpty else {
             let who = joining.map { String($0) }.joined(separator: ", ")
@@ -101,7 +107,8 @@ package struct ViewMachine: Sendable {
     private mutating func ended(_ slot: Int, _ unfinished: Unfinished) -> [Effect] {
         let was = slots[slot]
         guard was != .abandoned else { return [] }
-        if was == .starting { startFailures[slot] += 1 }
+        if !hasCommitted[slot] { startFailures[slot] += 1 }
+        hasCommitted[slot] = false
         slots[slot] = stopping || startFailures[slot] >= Self.startFailuresMaximum ? .abandoned : .starting
         var effects: [Effect] = []
         if was == .member {
@@ -111,10 +118,14 @@ package struct ViewMachine: Sendable {
                 effects.append(announce(view.members, plan: view.plan, leavesReassigned: moved, reason: "worker \(slot) left"))
             }
         }
-        if slots[slot] == .starting { effects.append(.spawn(slot: slot)) }
+        if slots[slot] == .starting {
+            effects.append(.spawn(slot: slot))
+        } else if !stopping {
+            effects.append(.abandon(slot: slot, reason: "it ended \(Self.startFailuresMaximum) times in a row before its first commit"))
+        }
         effects += formIfNobodyComputes()
         if slots.allSatisfy({ $0 == .abandoned }) && !stopping {
-            effects.append(.giveUp(reason: "every worker ended \(Self.startFailuresMaximum) times in a row before it was ready"))
+            effects.append(.giveUp(reason: "every worker ended \(Self.startFailuresMaximum) times in a row before its first commit"))
         }
         return effects
     }

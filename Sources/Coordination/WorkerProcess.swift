@@ -9,6 +9,12 @@ package struct WorkerProcess: Sendable {
         case signalled(signal: Int)
     }
 
+    /// How a process ended, and how long the kernel had it on a processor.
+    package struct End: Equatable, Sendable {
+        package let exit: Exit
+        package let cpuNanoseconds: UInt64
+    }
+
     package let pid: pid_t
     /// Readable once the process has ended.
     package let descriptor: Int32
@@ -39,7 +45,7 @@ package struct WorkerProcess: Sendable {
         var pid: pid_t = 0
         let failed = posix_spawn(&pid, executable, &actions, &attributes, &argv, &envp)
         guard failed == 0 else {
-            throw UserError(.system, "worker process cannot be started: \(String(cString: strerror(failed)))")
+            throw UserError(.system, "process cannot be started: \(String(cString: strerror(failed)))")
         }
         self.pid = pid
         descriptor = cs_pidfd_open(pid)
@@ -52,10 +58,10 @@ package struct WorkerProcess: Sendable {
     }
 
     /// How it ended, or nil while it runs. After an answer the id may belong to another process: ask no more.
-    package func reap(wait: Bool) -> Exit? {
-        var signalled = false, code: Int32 = 0
-        guard cs_reap(pid, wait, &signalled, &code) == 1 else { return nil }
-        return signalled ? .signalled(signal: Int(code)) : .exited(status: Int(code))
+    package func reap(wait: Bool) -> End? {
+        var signalled = false, code: Int32 = 0, used: UInt64 = 0
+        guard cs_reap(pid, wait, &signalled, &code, &used) == 1 else { return nil }
+        return End(exit: signalled ? .signalled(signal: Int(code)) : .exited(status: Int(code)), cpuNanoseconds: used)
     }
 
     package func kill(_ signal: Int32 = SIGKILL) { _ = Glibc.kill(pid, signal) }

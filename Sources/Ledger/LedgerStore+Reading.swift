@@ -35,7 +35,8 @@ extension LedgerStore {
             ReplicaRow(replica: $0["replica"], session: $0["session"], slot: $0["slot"], pid: $0["pid"], incident: $0["incident"],
                 spawnedNanoseconds: $0.ns("spawnedNs"), readyNanoseconds: $0.optionalNs("readyNs"),
                 admittedNanoseconds: $0.optionalNs("admittedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
-                reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0["exit"], exitCode: $0["exitCode"])
+                reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0["exit"], exitCode: $0["exitCode"],
+                cpuNanoseconds: $0.optionalNs("cpuNs"), lostEvents: $0["lostEvents"])
         }
         record.views = try rows(db, "views ORDER BY view").map {
             let members: String = $0["members"]
@@ -55,8 +56,8 @@ extension LedgerStore {
                 plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0["leavesReassigned"], fault: $0["fault"],
                 description: $0["description"])
         }
-        record.faults = try rows(db, "faults ORDER BY fault").map {
-            FaultRow(fault: $0["fault"], text: $0["text"], firedNanoseconds: $0.optionalNs("firedNs"))
+        record.faults = try rows(db, "faults ORDER BY session, fault").map {
+            FaultRow(session: $0["session"], fault: $0["fault"], text: $0["text"], firedNanoseconds: $0.optionalNs("firedNs"))
         }
         record.evaluations = try rows(db, "evaluations ORDER BY rowid").map {
             EvaluationRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"], tokens: $0["tokens"])
@@ -70,7 +71,8 @@ extension LedgerStore {
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid").map {
             CheckpointRow(session: $0["session"], step: $0["step"], requestedNanoseconds: $0.ns("requestedNs"),
-                durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0["bytes"], status: $0["status"])
+                durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0["bytes"], status: $0["status"],
+                cpuNanoseconds: $0.ns("cpuNs"))
         }
         for row in try rows(db, "flights ORDER BY number") {
             let events: Data = row["events"]

@@ -36,7 +36,7 @@ package final class LedgerStore {
             closedNs INTEGER NOT NULL, PRIMARY KEY (session, slot));
         CREATE TABLE IF NOT EXISTS replicas (replica INTEGER PRIMARY KEY, session INTEGER NOT NULL, slot INTEGER NOT NULL,
             pid INTEGER NOT NULL, incident INTEGER, spawnedNs INTEGER NOT NULL, readyNs INTEGER, admittedNs INTEGER,
-            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER);
+            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER, cpuNs INTEGER, lostEvents INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS views (view INTEGER PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL,
             announcedNs INTEGER NOT NULL, members TEXT NOT NULL, reason TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
@@ -47,14 +47,15 @@ package final class LedgerStore {
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
             leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS faults (fault INTEGER PRIMARY KEY, text TEXT NOT NULL, firedNs INTEGER);
+        CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER,
+            PRIMARY KEY (session, fault));
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS probes (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             decision BLOB NOT NULL, audit BLOB NOT NULL, tokensPerSequence INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
-            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL);
+            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
         """
 
@@ -108,10 +109,11 @@ package final class LedgerStore {
     }
 
     package func put(_ row: ReplicaRow) throws {
-        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.replica, row.session, row.slot, row.pid, row.incident, Int64(row.spawnedNanoseconds),
              row.readyNanoseconds.map { Int64($0) }, row.admittedNanoseconds.map { Int64($0) },
-             row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode])
+             row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode,
+             row.cpuNanoseconds.map { Int64($0) }, row.lostEvents])
     }
 
     package func append(_ row: ViewRow) throws {
@@ -127,7 +129,7 @@ package final class LedgerStore {
     }
 
     package func put(_ row: FaultRow) throws {
-        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?)", [row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
     }
 
     package func append(_ row: EvaluationRow) throws {
@@ -145,8 +147,9 @@ package final class LedgerStore {
     }
 
     package func append(_ row: CheckpointRow) throws {
-        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
-            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status])
+        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status,
+             Int64(row.cpuNanoseconds)])
     }
 
     package func append(_ events: [FlightEvent], replica: Int) throws {

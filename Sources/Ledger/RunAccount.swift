@@ -10,6 +10,7 @@ package struct RunAccount: Sendable {
     /// By incident, in the order of the record.
     package let incidents: [IncidentBill]
     package let contribution: Contribution
+    package let reconciliation: Reconciliation
 
     /// - Parameter equivalence: E, the reference steps this run's committed steps are worth, per committed step;
     ///   1 for a run with the reference's bits.
@@ -22,6 +23,7 @@ package struct RunAccount: Sendable {
         accounts = Accounts(record, attribution)
         headlines = Headlines(record, lineage, log, fates, accounts, equivalence: equivalence)
         incidents = IncidentBill.bills(record, fates, accounts, price: headlines.pricePerWorkerSecond)
+        reconciliation = Reconciliation(log)
         contribution = Contribution(record, lineage.rows.map { record.commits[$0] })
         self.record = record
     }

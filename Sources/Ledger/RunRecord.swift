@@ -48,6 +48,7 @@ package struct ReplicaRow: Equatable, Sendable {
     package var replica: Int
     package var session: Int
     package var slot: Int
+    /// 0 until the process is started: the row comes first.
     package var pid: Int
     /// The incident it replaces a worker of; nil for the first worker of a slot.
     package var incident: Int?
@@ -59,14 +60,20 @@ package struct ReplicaRow: Equatable, Sendable {
     /// The launcher learned of its end.
     package var endedNanoseconds: UInt64?
     package var reapedNanoseconds: UInt64?
-    /// `exited` or `signalled`, with the status or signal number.
+    /// `exited` or `signalled`, with the status or signal number; `orphaned` when its launcher died before it, `not
+    /// started` when there was never a process.
     package var exit: String?
     package var exitCode: Int?
+    /// How long the kernel had it on a processor, all threads, as it said at the reaping; nil if nobody asked.
+    package var cpuNanoseconds: UInt64?
+    /// Flight events that the recorder's ring had overwritten before anybody drained it.
+    package var lostEvents = 0
 
     package init(
         replica: Int, session: Int, slot: Int, pid: Int, incident: Int? = nil, spawnedNanoseconds: UInt64,
         readyNanoseconds: UInt64? = nil, admittedNanoseconds: UInt64? = nil, endedNanoseconds: UInt64? = nil,
-        reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil
+        reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil, cpuNanoseconds: UInt64? = nil,
+        lostEvents: Int = 0
     ) {
         self.replica = replica
         self.session = session
@@ -80,6 +87,8 @@ package struct ReplicaRow: Equatable, Sendable {
         self.reapedNanoseconds = reapedNanoseconds
         self.exit = exit
         self.exitCode = exitCode
+        self.cpuNanoseconds = cpuNanoseconds
+        self.lostEvents = lostEvents
     }
 }
 
@@ -168,7 +177,7 @@ package struct IncidentRow: Equatable, Sendable {
     package var plannedNanoseconds: UInt64?
     /// Leaves given to other workers: in the victim's hands or not begun.
     package var leavesReassigned: Int
-    /// The injected fault, as an index into `faults`; nil when it came from outside.
+    /// The injected fault, as its place in the session's plan; nil when it came from outside.
     package var fault: Int?
     /// For people: `worker 1 killed by signal 9 in backward of step 50`.
     package var description: String
@@ -194,14 +203,18 @@ package struct IncidentRow: Equatable, Sendable {
     }
 }
 
+/// A fault that was planned for a session.
 package struct FaultRow: Equatable, Sendable {
+    package var session: Int
+    /// Its place in the session's plan.
     package var fault: Int
     package var text: String
     package var firedNanoseconds: UInt64?
 
     package init(
-        fault: Int, text: String, firedNanoseconds: UInt64? = nil
+        session: Int, fault: Int, text: String, firedNanoseconds: UInt64? = nil
     ) {
+        self.session = session
         self.fault = fault
         self.text = text
         self.firedNanoseconds = firedNanoseconds
@@ -270,12 +283,14 @@ package struct CheckpointRow: Equatable, Sendable {
     package var requestedNanoseconds: UInt64
     package var durableNanoseconds: UInt64?
     package var bytes: Int
-    /// `writing`, `durable`, or why it failed.
+    /// `durable`, or why it failed. A row is written when the outcome is known.
     package var status: String
+    /// How long the writer process was on a processor, beside the workers.
+    package var cpuNanoseconds: UInt64
 
     package init(
         session: Int, step: Int, requestedNanoseconds: UInt64, durableNanoseconds: UInt64? = nil, bytes: Int,
-        status: String
+        status: String, cpuNanoseconds: UInt64 = 0
     ) {
         self.session = session
         self.step = step
@@ -283,6 +298,7 @@ package struct CheckpointRow: Equatable, Sendable {
         self.durableNanoseconds = durableNanoseconds
         self.bytes = bytes
         self.status = status
+        self.cpuNanoseconds = cpuNanoseconds
     }
 }
 
@@ -333,5 +349,5 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
-    package static let outcome = "outcome"                      // finished, interrupted, running
+    package static let outcome = "outcome"                      // finished, interrupted, failed, running
 }

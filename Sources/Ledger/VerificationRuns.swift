@@ -2,16 +2,16 @@ import Foundation
 import RunSpec
 
 extension Verification {
-    /// A fault at a step that was reached must have fired: otherwise a run proves nothing about it.
+    /// A fault at a step that its session reached must have fired: otherwise a run proves nothing about it.
     static func faults(_ record: RunRecord) -> Check {
         let name = "injected faults fired"
         guard !record.faults.isEmpty else { return Check(name, .skipped, "none were injected") }
-        let reached = record.commits.map(\.step).max() ?? 0
+        let reached = Dictionary(record.commits.map { ($0.session, $0.step) }, uniquingKeysWith: max)
         var fired = 0, notReached = 0, silent: [FaultRow] = []
         for row in record.faults {
             if row.firedNanoseconds != nil {
                 fired += 1
-            } else if let fault = try? Fault(row.text), fault.step >= reached {
+            } else if let fault = try? Fault(row.text), fault.step >= reached[row.session] ?? 0 {
                 notReached += 1
             } else {
                 silent.append(row)

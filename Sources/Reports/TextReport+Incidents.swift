@@ -58,7 +58,7 @@ extension TextReport {
     var checkpointSection: [String] {
         let rows = record.checkpoints
         guard !rows.isEmpty else { return [] }
-        let durable = rows.filter { $0.durableNanoseconds != nil }, failed = rows.filter { $0.status != "durable" && $0.status != "writing" }
+        let durable = rows.filter { $0.durableNanoseconds != nil }, failed = rows.filter { $0.durableNanoseconds == nil }
         var lines = [title("Checkpoints")]
         var text = "\(durable.count) durable"
         if !failed.isEmpty { text += ", \(failed.count) failed" }

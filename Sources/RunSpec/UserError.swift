@@ -9,7 +9,7 @@ package struct UserError: Error, CustomStringConvertible, Sendable {
         case missing = 66           // a file or folder that is not there (EX_NOINPUT)
         case system = 71            // memory, processes, processor (EX_OSERR)
         case unwritable = 73        // a folder or file that cannot be made (EX_CANTCREAT)
-        case interrupted = 130      // stopped by SIGINT or SIGTERM, state saved
+        case interrupted = 130      // stopped by SIGINT, SIGTERM or SIGHUP, state saved
     }
     package let status: Status
     package let description: String

@@ -19,27 +19,36 @@ extension Launcher {
     private func logPath(_ step: Int) -> String { folder.file("logs/checkpoint-\(step).log") }
 
     /// Starts writing `generation`, which stays pinned until the writer is done.
-    func startWriter(generation: Int) throws {
+    /// - Returns: why no writer could be started, which is booked; nil when one was.
+    func startWriter(generation: Int) throws -> String? {
         checkpointWanted = false
         let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
-        let row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
-            bytes: 0, status: "writing")
-        let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))
-        writer = CheckpointProcess(process: process, generation: generation, row: row)
+        var row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
+            bytes: 0, status: "the writer ended without a word")
+        do {
+            let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))
+            writer = CheckpointProcess(process: process, generation: generation, row: row)
+            return nil
+        } catch {
+            row.status = "\(error)"
+            try ledger.append(row)
+            return "checkpoint step-\(step) was not written: \(error)"
+        }
     }
 
     func lookAtWriter() throws {
-        guard let exit = writer?.process.reap(wait: false) else { return }
-        notify(.message(try finishWriter(exit).said))
+        guard let end = writer?.process.reap(wait: false) else { return }
+        notify(.message(try finishWriter(end).said))
     }
 
     /// Books what became of the checkpoint and unpins its generation.
-    private func finishWriter(_ exit: WorkerProcess.Exit) throws -> (durable: Bool, said: String) {
+    private func finishWriter(_ end: WorkerProcess.End) throws -> (durable: Bool, said: String) {
         guard var done = writer else { return (false, "") }
         writer = nil
         done.process.closeDescriptor()
         let now = MonotonicClock.nanoseconds()
-        if exit == .exited(status: 0) {
+        done.row.cpuNanoseconds = end.cpuNanoseconds
+        if end.exit == .exited(status: 0) {
             let store = CheckpointStore(folder: folder.checkpointsPath)
             done.row.bytes = (try? store.inspect(done.row.step, .sizes).manifest.bytes) ?? 0
             done.row.durableNanoseconds = now
@@ -48,19 +57,48 @@ extension Launcher {
             let milliseconds = (now - done.row.requestedNanoseconds) / 1_000_000
             return (true, "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms")
         }
-        let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last.map { String($0) }
-        done.row.status = said ?? "the writer ended without a word"
+        if case .signalled(let signal) = end.exit {
+            done.row.status = "the writer was killed by signal \(signal)"
+        } else if let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last {
+            done.row.status = String(said)
+        }
         try ledger.append(done.row)
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
     }
 
-    /// The state the session ends with, made durable before the launcher goes.
+    /// The state the session ends with, made durable before the launcher goes. A writer that somebody kills is replaced.
+    /// - Throws: when it is interrupted for the second time.
     func finalCheckpoint() throws -> (durable: Bool, said: String) {
-        if let exit = writer?.process.reap(wait: true) { notify(.message(try finishWriter(exit).said)) }
+        if let end = try awaitWriter() { notify(.message(try finishWriter(end).said)) }
         // After a failure between the record of a step and its announcement, the recorded state is the next one.
-        try startWriter(generation: shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration)
-        guard let exit = writer?.process.reap(wait: true) else { return (false, "the last checkpoint's writer cannot be waited for") }
-        return try finishWriter(exit)
+        let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
+        var last = (durable: false, said: "")
+        for attempt in 1...Self.finalWritersMaximum {
+            if let failure = try startWriter(generation: generation) { return (false, failure) }
+            guard let end = try awaitWriter() else { break }
+            last = try finishWriter(end)
+            guard case .signalled = end.exit, attempt < Self.finalWritersMaximum else { break }
+            notify(.message("\(last.said); once more"))
+        }
+        return last
+    }
+
+    /// The end of the writer under way, nil when there is none.
+    private func awaitWriter() throws -> WorkerProcess.End? {
+        while let writer {
+            if let end = writer.process.reap(wait: false) { return end }
+            try sleep()
+            try lookAtSignals { notify(.message("stopping when the last checkpoint is durable; once more to stop at once")) }
+        }
+        return nil
+    }
+
+    func killWriter() {
+        guard let writer else { return }
+        writer.process.kill()
+        _ = writer.process.reap(wait: true)
+        writer.process.closeDescriptor()
+        self.writer = nil
     }
 }
 
@@ -74,6 +112,10 @@ package struct CheckpointWriter {
         let parameters = ParameterLayout(config.model)
         let shared = try SharedState(opening: description.segmentName, layout: SharedLayout(run: config, description, parameters),
             identity: description.identityWord(config))
+        let found = PreparedRun.fingerprintState(shared, generation: generation, step: step)
+        guard found == stateHash else {
+            throw UserError(.runFailed, "generation \(generation) of shared memory has state \(found.prefix(16))…, not the committed one of step \(step), \(stateHash.prefix(16))…; nothing was written")
+        }
         let state = shared.pointers(generation: generation)
         let store = CheckpointStore(folder: folder.checkpointsPath)
         _ = try store.removeAbandoned()

@@ -14,11 +14,19 @@ extension Launcher {
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
-        let spawned = MonotonicClock.nanoseconds()
-        let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
-        let row = ReplicaRow(replica: replica, session: session, slot: slot, pid: Int(process.pid), incident: replacementFor[slot],
-            spawnedNanoseconds: spawned)
-        members[slot] = Member(process: process, row: row)
+        var row = ReplicaRow(replica: replica, session: session, slot: slot, pid: 0, incident: replacementFor[slot],
+            spawnedNanoseconds: MonotonicClock.nanoseconds())
+        // Before the process: should the launcher die in between, its number is taken all the same.
+        try ledger.put(row)
+        do {
+            let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
+            row.pid = Int(process.pid)
+            members[slot] = Member(process: process, row: row)
+        } catch {
+            (row.endedNanoseconds, row.reapedNanoseconds, row.exit) = (row.spawnedNanoseconds, row.spawnedNanoseconds, "not started")
+            try ledger.put(row)
+            throw error
+        }
         try ledger.put(row)
     }
 
@@ -27,15 +35,16 @@ extension Launcher {
     func lookAtDeaths() throws {
         for (slot, member) in members {
             let detected = MonotonicClock.nanoseconds()
-            guard let exit = member.process.reap(wait: false) else { continue }
+            guard let end = member.process.reap(wait: false) else { continue }
             try drain(slot)
-            let row = members[slot]!.row.ended(exit, detected: detected)
+            let row = members[slot]!.row.ended(end, detected: detected)
             try ledger.put(row)
             member.process.closeDescriptor()
             finishedCompute += members[slot]!.computeNanoseconds
             let gone = members.removeValue(forKey: slot)!
+            try bookFault(gone)
             if shared.stopRequested { continue }
-            let incident = try note(gone, row, exit, detected)
+            let incident = try note(gone, row, end.exit, detected)
             replacementFor[slot] = incident
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)
         }
@@ -47,6 +56,12 @@ extension Launcher {
                 validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)))
     }
 
+    /// Notes that the fault that ended the worker fired, if one did.
+    private func bookFault(_ member: Member) throws {
+        guard let last = member.lastEvent, last.phase == .fault else { return }
+        try ledger.put(FaultRow(session: session, fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: last.nanoseconds))
+    }
+
     /// Records the incident: what, whose, since when.
     private func note(_ member: Member, _ row: ReplicaRow, _ exit: WorkerProcess.Exit, _ detected: UInt64) throws -> Int {
         let last = member.lastEvent
@@ -54,7 +69,6 @@ extension Launcher {
         if let last, last.phase == .fault {
             fault = Int(last.unit)
             onset = last.nanoseconds
-            try ledger.put(FaultRow(fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: onset))
         }
         let cause: String
         switch exit {
@@ -81,6 +95,7 @@ extension Launcher {
         guard let ring = member.ring else { return }
         let (events, lost) = ring.drain(from: member.drained)
         member.drained += lost + UInt64(events.count)
+        member.row.lostEvents += Int(lost)
         try ledger.append(events, replica: member.row.replica)
         for event in events {
             if let last = member.lastEvent, last.phase?.isCompute == true {
@@ -102,18 +117,13 @@ extension Launcher {
     func killEverybody() {
         for member in members.values { member.process.kill() }
         for (slot, member) in members {
-            let exit = member.process.reap(wait: true)
+            let end = member.process.reap(wait: true)
             member.process.closeDescriptor()
             try? drain(slot)
-            if let exit { try? ledger.put(members[slot]!.row.ended(exit, detected: MonotonicClock.nanoseconds())) }
+            if let end { try? ledger.put(members[slot]!.row.ended(end, detected: MonotonicClock.nanoseconds())) }
         }
         members.removeAll()
-        if let writer {
-            writer.process.kill()
-            _ = writer.process.reap(wait: true)
-            writer.process.closeDescriptor()
-        }
-        writer = nil
+        killWriter()
         try? closeRows()
     }
 
@@ -142,7 +152,7 @@ extension Launcher {
 
     /// After the last worker has left: the closing checkpoint, and the slots are given back.
     func closeSession() throws {
-        outcome = step == config.steps ? .finished : .interrupted
+        outcome = isComplete ? .finished : .interrupted
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }
@@ -168,11 +178,12 @@ extension Launcher {
 
 extension ReplicaRow {
     /// The row once the process is gone and reaped.
-    func ended(_ exit: WorkerProcess.Exit, detected: UInt64) -> ReplicaRow {
+    func ended(_ end: WorkerProcess.End, detected: UInt64) -> ReplicaRow {
         var row = self
         row.endedNanoseconds = detected
         row.reapedNanoseconds = MonotonicClock.nanoseconds()
-        switch exit {
+        row.cpuNanoseconds = end.cpuNanoseconds
+        switch end.exit {
         case .exited(let status): (row.exit, row.exitCode) = ("exited", status)
         case .signalled(let signal): (row.exit, row.exitCode) = ("signalled", signal)
         }

@@ -28,7 +28,8 @@ package struct RunProgress: Sendable {
     package var secondsLeft: Double?
 }
 
-package enum Outcome: String, Sendable { case finished, interrupted }
+/// `running` until the session ends; `failed`: `run` threw, and not for an interrupt.
+package enum Outcome: String, Sendable { case running, finished, interrupted, failed }
 
 /// The one process that decides: runs the view and commit machines over the shared memory, starts and watches workers,
 /// writes the ledger. Synchronous: it sleeps in `poll` until a worker, a signal or a timer wants it.
@@ -37,6 +38,8 @@ package final class Launcher {
     static let drainNanoseconds: UInt64 = 1_000_000_000
     /// How long workers may take to leave after they are told to.
     static let leaveNanoseconds: UInt64 = 10_000_000_000
+    /// How many writers are started for the last checkpoint, when one after the other is killed.
+    static let finalWritersMaximum = 2
 
     struct Member {
         var process: WorkerProcess
@@ -91,6 +94,7 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
+        evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = try description.faults.map { try Fault($0) }
         views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
@@ -102,7 +106,9 @@ package final class Launcher {
     /// - Throws: `UserError` when the run cannot go on; workers are gone by then.
     package func run() throws -> Outcome {
         doorbell = cs_eventfd()
-        signals = cs_signalfd([SIGINT, SIGTERM, SIGUSR1], 3)
+        // Under `nohup` the terminal may go.
+        let wanted = [SIGINT, SIGTERM, SIGUSR1] + (cs_ignores_signal(SIGHUP) ? [] : [SIGHUP])
+        signals = cs_signalfd(wanted, Int32(wanted.count))
         guard doorbell >= 0, signals >= 0 else {
             throw UserError(.system, "no descriptor for events: \(String(cString: strerror(errno)))")
         }
@@ -111,7 +117,7 @@ package final class Launcher {
             close(signals)
         }
         do {
-            if step < config.steps || description.heldOut.count > 0 { try open() }
+            if !isComplete { try open() }
             // A signal that came while the run was prepared.
             if cs_noted_interrupt() != 0 { stopAtBoundary() }
             while !members.isEmpty {
@@ -121,17 +127,25 @@ package final class Launcher {
             try closeSession()
         } catch let error as UserError where error.status == .interrupted {
             killEverybody()
+            try? ledger.setFact(RunFact.outcome, Outcome.interrupted.rawValue)
             throw error
         } catch {
             killEverybody()
+            try? ledger.setFact(RunFact.outcome, Outcome.failed.rawValue)
             throw UserError((error as? UserError)?.status ?? .runFailed, "\(error); \(rescue())")
         }
         return outcome
     }
 
+    /// Every step is committed, and the validation and probe passes after the last one are recorded.
+    var isComplete: Bool {
+        step == config.steps && (description.heldOut.validation == 0 || evaluated == step) && probes.next != step
+    }
+
     /// The run cannot go on, but its last committed state lies in memory: make it durable, or leave it there.
     private func rescue() -> String {
         if (try? finalCheckpoint())?.durable == true { return "checkpoint step-\(step) holds all committed steps" }
+        killWriter()
         keepsSegment = true
         return "step \(step) stays in shared memory, `headway resume \(folder.path)` takes it up from there"
     }
@@ -149,25 +163,25 @@ package final class Launcher {
     }
 
     /// Sleeps until something happens, a drain is due, or it is time for a sign of life.
-    private func sleep() throws {
+    func sleep() throws {
         var descriptors = [pollfd(fd: doorbell, events: Int16(POLLIN), revents: 0), pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
         descriptors += members.values.map { pollfd(fd: $0.process.descriptor, events: Int16(POLLIN), revents: 0) }
         if let writer { descriptors.append(pollfd(fd: writer.process.descriptor, events: Int16(POLLIN), revents: 0)) }
         if poll(&descriptors, nfds_t(descriptors.count), 100) < 0 && errno != EINTR {
             throw UserError(.system, "poll: \(String(cString: strerror(errno)))")
         }
+        var rung: UInt64 = 0
+        _ = read(doorbell, &rung, 8)
     }
 
     /// Looks at everything that may have changed. The order matters: votes before deaths, so that a step whose every
     /// chunk is voted for commits even if a voter has died since.
     private func listen() throws {
-        var rung: UInt64 = 0
-        _ = read(doorbell, &rung, 8)
         try lookAtVotes()
         try lookAtSlots()
         try lookAtDeaths()
         try lookAtVotes()
-        try lookAtSignals()
+        try lookAtSignals { stopAtBoundary() }
         try lookAtWriter()
         let now = MonotonicClock.nanoseconds()
         if shared.stopRequested {
@@ -199,6 +213,7 @@ package final class Launcher {
         for effect in effects {
             switch effect {
             case .spawn(let slot): try spawn(slot)
+            case .abandon(let slot, let reason): notify(.message("worker \(slot) is not started again: \(reason); see \(folder.file("logs"))"))
             case .replan(let plan): write(plan)
             case .announce(let view, let moved, let reason): try announce(view, leavesReassigned: moved, reason: reason, ring: ring)
             case .giveUp(let reason): throw UserError(.runFailed, "\(reason); see \(folder.file("logs"))" + lastWords())
@@ -268,6 +283,9 @@ package final class Launcher {
         try recordContributions(committed - 1, at: now)
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
+        for incident in openIncidents where incident.plannedNanoseconds == nil {
+            notify(.message("\(incident.description); it had not joined yet"))
+        }
         openIncidents.removeAll()
         recentCommits.append((now, committed))
         if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
@@ -291,7 +309,7 @@ package final class Launcher {
         }
         for (index, fault) in faults.enumerated() where fault.kind == .labels && !notedFaults.contains(index) && shared.faultHasFired(index) {
             notedFaults.insert(index)
-            try ledger.put(FaultRow(fault: index, text: fault.description, firedNanoseconds: now))
+            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: now))
         }
     }
 
@@ -308,12 +326,9 @@ package final class Launcher {
         let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: current, next: next, previous: shared.currentGeneration, stop: stop)
-        if checkpoint { try startWriter(generation: current) }
-        if step == config.steps && !stop && closed { leave() }
+        if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
+        if isComplete && !stop { leave() }
     }
-
-    /// Whether nothing held-out is left to do after the last step.
-    private var closed: Bool { (description.heldOut.validation == 0 || evaluated == step) && probes.next != step }
 
     /// Notes validation and probe passes when their last units are there; after the last step the workers are free to
     /// leave then.
@@ -323,7 +338,7 @@ package final class Launcher {
             try recordValidation()
         }
         if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(step: step, in: units.probeUnits) { try recordProbe() }
-        if step == config.steps && !shared.stopRequested && closed { leave() }
+        if isComplete && !shared.stopRequested { leave() }
     }
 
     private func recordProbe() throws {
@@ -352,14 +367,16 @@ package final class Launcher {
 
     // MARK: Signals
 
-    private func lookAtSignals() throws {
+    /// - Parameter onInterrupt: called for the first one; the second ends the session.
+    func lookAtSignals(onInterrupt: () -> Void) throws {
         while case let signal = cs_next_signal(signals), signal != 0 {
             if signal == SIGUSR1 {
                 checkpointWanted = true
             } else if stopWanted {
                 throw UserError(.interrupted, "stopped at once; the newest checkpoint is what is left of the run")
             } else {
-                stopAtBoundary()
+                stopWanted = true
+                onInterrupt()
             }
         }
     }
@@ -368,7 +385,8 @@ package final class Launcher {
         stopWanted = true
         _ = views.receive(.stopping)
         _ = commits.receive(.stopRequested)
-        notify(.message("stopping after this step; once more to stop at once"))
+        let place = step == config.steps ? "before the closing validation is done" : "after this step"
+        notify(.message("stopping \(place); once more to stop at once"))
         if views.view.members.isEmpty || step == config.steps { leave() }
     }
 

@@ -40,17 +40,20 @@ extension PreparedRun {
         if let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.lastHash, "shared memory")
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
+            try options.validate(from: start.step)
         } else {
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
             do {
                 (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
+                try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
                 throw error
             }
         }
+        start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)
         config.model.vocabulary = description.vocabulary
@@ -85,12 +88,14 @@ extension PreparedRun {
         into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, _ record: RunRecord, _ folder: RunFolder,
         _ remarks: inout [String]
     ) throws -> (Int, String) {
-        let state = shared.pointers(generation: 0)
+        let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         let found: Restoration
         do {
-            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(
+            found = try store.restoreNewest(
                 entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
-                secondMoments: state.secondMoment, configSHA256: config.digest)
+                secondMoments: state.secondMoment, configSHA256: config.digest,
+                stateHash: { fingerprintState(shared, generation: 0, step: $0) })
+            for rejection in found.rejected { if case .state = rejection.damage { try store.setAside(rejection.step) } }
         } catch {
             throw error.userError
         }
@@ -104,13 +109,9 @@ extension PreparedRun {
             remarks.append("there is no checkpoint; starting again from step 0")
             return (0, fingerprintState(shared, generation: 0, step: 0))
         }
-        let hash = fingerprintState(shared, generation: 0, step: checkpoint.step)
-        guard hash == checkpoint.manifest.stateHash else {
-            throw UserError(.badInput, "checkpoint step-\(checkpoint.step) has state hash \(hash.prefix(16))… and its manifest says \(checkpoint.manifest.stateHash.prefix(16))…; remove it to use the one before")
-        }
         let last = record.commits.last?.step ?? 0
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
-        return (checkpoint.step, hash)
+        return (checkpoint.step, checkpoint.manifest.stateHash)
     }
 
     /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.

@@ -14,6 +14,8 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
+    /// Whether the validation pass of `step` is in the ledger.
+    package var isEvaluated = false
     /// `initial`, `checkpoint` or `shared memory`.
     package var source = "initial"
 }
@@ -48,6 +50,13 @@ package struct SessionOptions {
             if fault.step >= config.steps {
                 throw UserError(.usage, "--fault '\(fault)': the run has steps 0 to \(config.steps - 1)")
             }
+        }
+    }
+
+    /// - Throws: `UserError` when a fault could not fire any more in a session that begins at `step`.
+    func validate(from step: Int) throws {
+        for fault in faults where fault.step < step {
+            throw UserError(.usage, "--fault '\(fault)': step \(fault.step) is committed, the run goes on with step \(step); choose that one or a later one")
         }
     }
 }
@@ -138,20 +147,18 @@ extension PreparedRun {
         }
     }
 
-    /// Fingerprints a generation that was just filled, and names its state.
+    /// Names the state in a generation, as its floats are now.
     static func fingerprintState(_ shared: SharedState, generation: Int, step: Int) -> String {
-        for chunk in 0..<SharedLayout.chunkCount {
-            shared.setFingerprint(chunk, generation: generation, fingerprint(shared.pointers(generation: generation), range: shared.layout.chunk(chunk)))
-        }
-        return Launcher.stateHash(step: step, fingerprints: shared.fingerprints(generation: generation))
+        let state = shared.pointers(generation: generation)
+        return Launcher.stateHash(step: step, fingerprints: (0..<SharedLayout.chunkCount).map { fingerprint(state, range: shared.layout.chunk($0)) })
     }
 
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
         try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
             startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
-        try ledger.setFact(RunFact.outcome, "running")
+        try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
         for (index, fault) in options.faults.enumerated() {
-            try ledger.put(FaultRow(fault: index, text: fault.description, firedNanoseconds: nil))
+            try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
         }
     }
 

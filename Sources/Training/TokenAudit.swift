@@ -14,15 +14,17 @@ package struct TokenAudit {
     /// - Parameter commits: the lineage, by step.
     package init(_ commits: [CommitRow], _ config: RunConfig, order: SampleOrder) {
         let perEpoch = order.samplesPerEpoch, b = config.sequencesPerMicrobatch
-        var fed: [Int: [UInt8]] = [:]
+        var fed: [Int: [Bool]] = [:]
         for commit in commits {
             for leaf in commit.leafReplicas.indices {
                 for row in 0..<b {
                     let sample = ((commit.step - 1) * config.batch.microbatches + leaf) * b + row
                     let (epoch, place) = sample.quotientAndRemainder(dividingBy: perEpoch)
                     let window = order.window(at: place, ofEpoch: epoch)
-                    if fed[epoch, default: Array(repeating: 0, count: perEpoch)][window] > 0 { duplicates.append(Sample(epoch: epoch, window: window)) }
-                    fed[epoch]![window] = 1
+                    fed[epoch, default: Array(repeating: false, count: perEpoch)].withUnsafeMutableBufferPointer {
+                        if $0[window] { duplicates.append(Sample(epoch: epoch, window: window)) }
+                        $0[window] = true
+                    }
                     samples += 1
                 }
             }
@@ -30,7 +32,7 @@ package struct TokenAudit {
         epochs = fed.count
         // All epochs but the last must be whole; the last is as far as the run came.
         for (epoch, windows) in fed where epoch < (fed.keys.max() ?? 0) {
-            for (window, count) in windows.enumerated() where count == 0 { gaps.append(Sample(epoch: epoch, window: window)) }
+            for (window, isFed) in windows.enumerated() where !isFed { gaps.append(Sample(epoch: epoch, window: window)) }
         }
         gaps.sort { ($0.epoch, $0.window) < ($1.epoch, $1.window) }
     }
@@ -45,7 +47,7 @@ package struct TokenAudit {
             let order = SampleOrder(seed: config.seed, tokenCount: shard.count, context: config.model.context)
             return TokenAudit(account.commits, config, order: order).check(name, order)
         } catch {
-            return Check(name, .failed, "\((error as? UserError)?.message ?? "\(error)")")
+            return Check(name, .failed, "\(error)")
         }
     }
 

@@ -19,7 +19,7 @@ package struct Worker {
     /// Measures the SGEMM peak before reporting ready; the first worker of a slot does.
     package var measuresPeak: Bool
 
-    /// How long a worker goes on after its launcher is gone.
+    /// How long a worker that computes goes on after its launcher is gone.
     static let graceNanoseconds: UInt64 = 1_000_000_000
 
     package init(folder: RunFolder, slot: Int, replica: Int, doorbell: Int32, launcher: pid_t, step: Int, measuresPeak: Bool) {
@@ -29,6 +29,9 @@ package struct Worker {
 
     package func run() throws {
         signal(SIGPIPE, SIG_IGN)
+        // Until it is admitted it has nothing to finish, and a new launcher may not know of it.
+        _ = cs_signal_at_parent_death(SIGKILL)
+        guard getppid() == launcher else { return }
         let recorder = try FlightRing(creating: folder.flightPath(replica: replica), replica: replica)
         recorder.record(.initialise, step: 0, view: 0)
         let (config, description) = try folder.read()
@@ -66,6 +69,7 @@ package struct Worker {
         shared.setSlot(slot, replica: replica, state: .ready)
         ringDoorbell()
         guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || shared.stopRequested }) else { return }
+        _ = cs_signal_at_parent_death(0)
         let steps = TrainStep(
             shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
             data: data, recorder: recorder, instrumented: description.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)

@@ -134,8 +134,9 @@ struct TerminalSession {
         let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         let launcher = try Launcher(prepared, executable: executablePath(), environment: environment, notify: screen.show)
         defer { if !launcher.keepsSegment { prepared.removeSegment() } }
-        let outcome = try launcher.run()
+        let result = Result { try launcher.run() }
         screen.finish()
+        let outcome = try result.get()
         say("")
         say(TextReport.summary(try LedgerStore.read(prepared.folder.ledgerPath)))
         if outcome == .interrupted {

@@ -118,6 +118,31 @@ import Testing
         #expect(try fallback() == .digest(file: "weights.safetensors", found: record.sha256, expected: wrong))
     }
 
+    @Test func `a checkpoint with another state than its manifest names is passed over`() throws {
+        let state = SampleState()
+        func restore(_ stateHash: @escaping (Int) -> String) throws -> Restoration {
+            try store.restoreNewest(entries: SampleState.entries, parameters: &state.parameters, configSHA256: "c0ffee", stateHash: stateHash)
+        }
+        #expect(try restore { "state-\($0)" }.checkpoint?.step == 480)
+        let fallen = try restore { $0 == 480 ? "another" : "state-\($0)" }
+        #expect(fallen.checkpoint?.step == 460 && fallen.rejected.map(\.damage) == [.state(found: "another", expected: "state-480")])
+        #expect(fallen.rejected[0].description
+            == "checkpoint step-480 is damaged: its state has hash another, and its manifest says state-480; restoring step-460 instead")
+        #expect(state.bits[0] == SampleState(step: 460).bits[0])
+        #expect(try restore { _ in "another" }.checkpoint == nil)
+    }
+
+    @Test func `a checkpoint that is set aside is in nobody's way`() throws {
+        for _ in 0..<2 {
+            try store.setAside(480)
+            #expect(try store.steps() == [460] && store.prune(keepLast: 2).isEmpty)
+            try store.saveSample(step: 480, stateHash: "other")
+        }
+        #expect(try store.newestValid().checkpoint?.manifest.stateHash == "other" && store.removeAbandoned().isEmpty)
+        let names = try FileManager.default.contentsOfDirectory(atPath: store.folder).sorted()
+        #expect(names == ["step-0000000460", "step-0000000480", "step-0000000480.damaged"])
+    }
+
     @Test func `stray files are ignored`() throws {
         for name in ["notes.txt", "step-480", "step-0000000480x", "step-00000000500", "latest"] {
             try Data("480".utf8).write(to: URL(fileURLWithPath: store.folder + "/" + name))

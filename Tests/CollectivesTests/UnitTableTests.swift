@@ -28,8 +28,6 @@ import Testing
             table.markDone(unit, step: 2)
         }
         #expect(table.allDone(step: 2) && table.unfinished(step: 2).isEmpty && !table.allDone(step: 3))
-        table.clear()
-        #expect(!table.allDone(step: 0) && table.unfinished(step: 0) == Array(0..<5))
     }
 
     @Test func `the next unit is the owner's first that is not done, from the start given`() {

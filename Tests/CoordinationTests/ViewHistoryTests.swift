@@ -102,6 +102,8 @@ struct ViewHistory {
                 }
             case .replan(let plan): need(plan == view.plan && event == .committed, "a plan changes within a step")
             case .spawn(let slot): spawned.append(slot)
+            case .abandon(let slot, _):
+                need(!stopping && before.slots[slot] != .abandoned && machine.slots[slot] == .abandoned, "a slot is abandoned that is not")
             case .giveUp:
                 gaveUp = true
                 need(!stopping && machine.slots.allSatisfy { $0 == .abandoned }, "gave up with a slot left")

@@ -4,6 +4,8 @@ import Testing
 @Suite struct ViewMachineTests {
     static let units = Unfinished(leaves: Array(0..<8), chunks: Array(0..<8), evaluationUnits: Array(0..<4))
 
+    static let failed = "it ended 3 times in a row before its first commit"
+
     private func machine(_ slots: Int, lastView: Int = 0) -> ViewMachine {
         ViewMachine(slots: slots, leaves: 8, chunks: 8, evaluationUnits: 4, lastView: lastView)
     }
@@ -116,25 +118,52 @@ import Testing
         for _ in 0..<2 { #expect(machine.receive(.ended(slot: 1, unfinished: Self.units)) == [.spawn(slot: 1)]) }
         let effects = machine.receive(.ended(slot: 1, unfinished: Self.units))
         #expect(machine.slots == [.member, .abandoned] && announced(effects)?.members == [0])
-        #expect(effects.count == 1)
+        #expect(effects.contains(.abandon(slot: 1, reason: Self.failed)) && effects.count == 2)
         #expect(machine.receive(.ready(slot: 1)) == [] && machine.receive(.ended(slot: 1, unfinished: Self.units)) == [])
     }
 
-    @Test func `a start that succeeds forgives the failures before it`() {
+    @Test func `a commit that a worker takes part in forgives its slot the failures before it`() {
         var machine = running(2)
+        _ = machine.receive(.committed)
         for _ in 0..<4 {
-            _ = machine.receive(.ended(slot: 1, unfinished: Self.units))
-            for _ in 0..<2 { #expect(machine.receive(.ended(slot: 1, unfinished: Self.units)) == [.spawn(slot: 1)]) }
+            for _ in 0..<3 { #expect(machine.receive(.ended(slot: 1, unfinished: Self.units)).contains(.spawn(slot: 1))) }
             _ = machine.receive(.ready(slot: 1))
             #expect(announced(machine.receive(.committed))?.members == [0, 1])
+            #expect(machine.receive(.committed) == [])
         }
     }
 
-    @Test func `a slot is not abandoned for deaths after it was ready`() {
+    @Test(arguments: [false, true])
+    func `a slot whose workers end in their first step, ready or not, is abandoned while others commit`(first: Bool) {
+        var machine = running(2)
+        if !first { _ = machine.receive(.committed) }
+        // One that had taken part in a commit does not count.
+        if !first { #expect(machine.receive(.ended(slot: 1, unfinished: Self.units)).contains(.spawn(slot: 1))) }
+        for failure in 1...3 {
+            if machine.slots[1] == .starting {
+                _ = machine.receive(.ready(slot: 1))
+                #expect(announced(machine.receive(.committed))?.members == [0, 1])
+            }
+            let effects = machine.receive(.ended(slot: 1, unfinished: Self.units))
+            #expect(effects.contains(.abandon(slot: 1, reason: Self.failed)) == (failure == 3))
+        }
+        #expect(machine.slots == [.member, .abandoned])
+    }
+
+    @Test func `a slot is not abandoned for deaths of which each comes after a commit`() {
         var machine = machine(1)
         for _ in 0..<10 {
             #expect(announced(machine.receive(.ready(slot: 0)))?.members == [0])
+            #expect(machine.receive(.committed) == [])
             #expect(machine.receive(.ended(slot: 0, unfinished: Self.units)) == [.spawn(slot: 0)])
+        }
+    }
+
+    @Test func `when the only worker ends in every first step the machine gives up`() {
+        var machine = machine(1)
+        for failure in 1...3 {
+            #expect(announced(machine.receive(.ready(slot: 0)))?.members == [0])
+            #expect(gaveUp(machine.receive(.ended(slot: 0, unfinished: Self.units))) == (failure == 3))
         }
     }
 
@@ -147,7 +176,7 @@ import Testing
                 effects = machine.receive(.ended(slot: slot, unfinished: Self.units))
             }
         }
-        #expect(effects == [.giveUp(reason: "every worker ended 3 times in a row before it was ready")])
+        #expect(effects == [.abandon(slot: 1, reason: Self.failed), .giveUp(reason: "every worker ended 3 times in a row before its first commit")])
     }
 
     @Test func `while stopping nobody is started and nothing is given up`() {

@@ -151,6 +151,10 @@ extension HeadwayCommand {
             run.expectRefused(try run.headway("resume", run.path, "--workers", "9"), .usage, "more than the 8 microbatches")
             run.expectRefused(try run.headway("resume", run.path, "--fault", "crash worker=5 step=100"), .usage, "there is no worker 5")
             run.expectRefused(try run.headway("resume", run.path, "--fault", "crash worker=0 step=240"), .usage, "steps 0 to 239")
+            let last = try run.record.commits.count - 1
+            let late = try run.headway("resume", run.path, "--fault", "crash worker=0 step=\(last)")
+            run.expectRefused(late, .usage, "step \(last) is committed, the run goes on with step \(last + 1)")
+            run.expectNothingLeft()
             try run.expectFinished(run.resume(), settings, steps: 240)
         }
 

@@ -50,6 +50,13 @@ extension HeadwayCommand {
             #expect(RunAccount(record).incidents.allSatisfy { $0.microbatchesLost <= 1 })
         }
 
+        /// Without a validation the run is over with its last commit, and its workers are told to leave.
+        @Test func `a crash after the last commit is known to have fired`() throws {
+            let run = try TestRun(), settings = ["data.validation=0"]
+            let record = try run.expectFinished(run.train(workers: 1, settings, faults: ["crash worker=0 step=49 point=commit"]), settings)
+            #expect(record.faults.map(\.session) == [1] && record.faults[0].firedNanoseconds != nil && record.incidents.isEmpty)
+        }
+
         @Test(arguments: [FaultPoint.leafDone, .reduce, .update])
         func `all workers crash in the same step and nothing is lost`(point: FaultPoint) throws {
             let run = try TestRun(), faults = (0..<3).map { "crash worker=\($0) step=30 point=\(point)" }
@@ -74,8 +81,10 @@ extension HeadwayCommand {
         @Test func `a joining worker's fault strikes the replacement started in that step while others go on`() throws {
             let run = try TestRun(), settings = ["steps=400"]
             let faults = ["crash worker=1 step=10 point=forward", "crash worker=1 step=10 point=join"]
-            let record = try run.expectFinished(run.train(workers: 2, settings, faults: faults), settings, steps: 400)
+            let command = try run.train(workers: 2, settings, faults: faults)
+            let record = try run.expectFinished(command, settings, steps: 400)
             #expect(record.faults.allSatisfy { $0.firedNanoseconds != nil } && record.incidents.count == 2)
+            for incident in record.incidents { #expect(command.output.contains(incident.description + "; "), "\(command.output)") }
         }
 
         @Test func `a slot whose workers never get ready is abandoned and the others do its work`() throws {
@@ -88,7 +97,30 @@ extension HeadwayCommand {
             let run = try TestRun()
             let faults = (0..<6).map { "crash worker=\($0 % 2) step=0 point=join" }
             let command = try run.train(workers: 2, faults: faults)
-            run.expectRefused(command, .runFailed, "every worker ended 3 times in a row before it was ready", run.path + "/logs")
+            run.expectRefused(command, .runFailed, "every worker ended 3 times in a row before its first commit", run.path + "/logs")
+            run.expectNothingLeft()
+        }
+
+        @Test func `when every worker dies in its first leaf the run fails with a reason and keeps what is committed`() throws {
+            let run = try TestRun(), faults = Array(repeating: "crash worker=0 step=10 point=forward", count: 8)
+            let command = try run.train(workers: 1, faults: faults)
+            run.expectRefused(command, .runFailed, "every worker ended 3 times in a row before its first commit")
+            run.expectNothingLeft()
+            let record = try run.record
+            #expect(record.replicas.count == 4 && record.incidents.count == 4 && record.facts[RunFact.outcome] == "failed")
+            #expect(run.checkpoints == [10])
+        }
+
+        /// The first to die has taken part in commits; the three after it have not.
+        @Test func `a slot whose workers die in their first leaf is abandoned and the others do its work`() throws {
+            let run = try TestRun(), settings = ["steps=1200", "data.validation=0"]
+            let faults = (10..<1000).map { "crash worker=1 step=\($0) point=forward" }
+            let command = try run.train(workers: 2, settings, faults: faults)
+            #expect(command.finish() == .exited(0), "\(command.complaint)")
+            #expect(command.output.contains("worker 1 is not started again: it ended 3 times in a row before its first commit; see \(run.path)/logs\n"))
+            let record = try run.record
+            #expect(record.replicas.count == 5 && record.incidents.count == 4 && record.views.last?.members.count == 1)
+            #expect(try record.facts[RunFact.finalDigest] == TestRun.reference(settings))
             run.expectNothingLeft()
         }
 

@@ -108,6 +108,63 @@ extension HeadwayCommand {
             try run.expectFinished(run.resume(), Self.settings, steps: 240)
         }
 
+        /// A manifest that is whole and names another state: what a writer leaves that read memory which had changed.
+        private func nameAnotherState(_ run: TestRun, step: Int) throws {
+            let folder = run.path + "/checkpoints"
+            let name = try #require(FileManager.default.contentsOfDirectory(atPath: folder).first { Int($0.dropFirst(5)) == step })
+            let path = "\(folder)/\(name)/manifest.json", text = try String(contentsOfFile: path, encoding: .utf8)
+            let state = try #require(run.record.commits.last { $0.step == step }).stateHash
+            let body = try #require(text.components(separatedBy: "\n").first).replacingOccurrences(of: state, with: String(state.reversed()))
+            try #require(!text.hasPrefix(body))
+            try Data("\(body)\n,\"manifestSHA256\":\"\(sha256(body.utf8))\"}\n".utf8).write(to: URL(fileURLWithPath: path))
+        }
+
+        @Test func `a checkpoint that names another state than it holds is passed over, and its run says so`() throws {
+            let run = try TestRun(), (newest, before) = try interrupted(run)
+            try nameAnotherState(run, step: newest)
+            let command = try run.resume()
+            let record = try run.expectFinished(command, Self.settings + ["checkpoint.every=20"], steps: 240)
+            #expect(record.sessions[1].startStep == before && record.sessions[1].source == "checkpoint")
+            #expect(command.output.contains("checkpoint step-\(newest) is damaged: its state has hash "), "\(command.output)")
+            #expect(command.output.contains("; restoring step-\(before) instead\n"), "\(command.output)")
+        }
+
+        @Test func `a last checkpoint that names another state than it holds is written anew`() throws {
+            let run = try TestRun(), (command, replacement) = try run.trainToClosingValidation(Self.settings, steps: 240)
+            command.signal(SIGINT)
+            try command.wait(for: "stopping")
+            kill(replacement, SIGKILL)
+            try run.expectInterrupted(command)
+            try nameAnotherState(run, step: 240)
+            let record = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(record.sessions[1].startStep == 0 && record.checkpoints.map(\.status) == ["durable", "durable"])
+        }
+
+        @Test func `a periodic checkpoint whose writer cannot be started is booked as failed, and training goes on`() throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.every=40"]
+            let command = try run.train(workers: 2, settings)
+            try command.wait(for: "step 20: validation loss")
+            try #require(rename(run.path + "/logs", run.path + "/away") == 0)
+            try command.wait(for: "was not written: ")
+            try #require(rename(run.path + "/away", run.path + "/logs") == 0)
+            let record = try run.expectFinished(command, settings, steps: 240)
+            let failed = record.checkpoints.filter { $0.durableNanoseconds == nil }
+            #expect(!failed.isEmpty && failed.allSatisfy { $0.status.contains("cannot be started: No such file or directory") }, "\(failed)")
+        }
+
+        @Test func `a last checkpoint whose writer is killed is written by another one`() throws {
+            let run = try TestRun(), held = try HeldProgram(of: run), command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 40: validation loss")
+            try held.hold()
+            command.signal(SIGINT)
+            let writer = try held.stopped("checkpoint-writer")
+            try held.release()
+            kill(writer, SIGKILL)
+            let record = try run.expectInterrupted(command)
+            #expect(record.checkpoints.map(\.status) == ["the writer was killed by signal 9", "durable"])
+            try run.expectFinished(run.resume(), Self.settings, steps: 240)
+        }
+
         @Test func `a checkpoint of a run that does not run, or is none, is refused`() throws {
             let run = try TestRun()
             run.expectRefused(try run.headway("checkpoint", run.path), .missing, "\(run.path) holds no run (there is no run.json)")

@@ -32,8 +32,14 @@ final class Command {
     /// The beginning of standard error: a crash prints pages.
     var complaint: String { String(errors.prefix(400)) }
 
-    /// - Parameter input: a file to read as standard input.
-    init(_ arguments: [String], in folder: String, input: String = "/dev/null") throws {
+    /// - Parameters:
+    ///   - input: a file to read as standard input.
+    ///   - ignoresHangup: as under `nohup`.
+    ///   - onTerminal: standard output is a terminal.
+    init(
+        _ arguments: [String], in folder: String, input: String = "/dev/null", program: String = Command.program,
+        ignoresHangup: Bool = false, onTerminal: Bool = false
+    ) throws {
         var actions = posix_spawn_file_actions_t(), attributes = posix_spawnattr_t(), none = sigset_t(), all = sigset_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawnattr_init(&attributes)
@@ -50,7 +56,7 @@ final class Command {
         var writers: [Int32] = []
         for target in 1...2 as ClosedRange<Int32> {
             var ends: [Int32] = [-1, -1]
-            try #require(pipe(&ends) == 0)
+            if onTerminal && target == STDOUT_FILENO { ends = try Self.terminal() } else { try #require(pipe(&ends) == 0) }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
             posix_spawn_file_actions_adddup2(&actions, ends[1], target)
@@ -59,7 +65,8 @@ final class Command {
         }
         defer { for writer in writers { close(writer) } }
         // `env` becomes the program, in the same process.
-        var argv = (["env", "--chdir=\(folder)", Self.program] + arguments).map { strdup($0) } + [nil]
+        let hangup = ignoresHangup ? ["--ignore-signal=HUP"] : []
+        var argv = (["env", "--chdir=\(folder)"] + hangup + [program] + arguments).map { strdup($0) } + [nil]
         defer { for word in argv { free(word) } }
         var pid: pid_t = 0
         let failed = posix_spawn(&pid, "/usr/bin/env", &actions, &attributes, &argv, environ)
@@ -68,6 +75,13 @@ final class Command {
         self.pid = pid
         ended = cs_pidfd_open(pid)
         try #require(ended >= 0)
+    }
+
+    /// Both ends of a terminal: what reads from it, what is written to.
+    private static func terminal() throws -> [Int32] {
+        var reader: Int32 = -1, writer: Int32 = -1
+        try #require(openpty(&reader, &writer, nil, nil, nil) == 0)
+        return [reader, writer]
     }
 
     deinit {
@@ -139,8 +153,8 @@ final class Command {
     }
 
     private func reap(wait: Bool) -> Bool {
-        var signalled = false, code: Int32 = 0
-        guard cs_reap(pid, wait, &signalled, &code) == 1 else { return false }
+        var signalled = false, code: Int32 = 0, used: UInt64 = 0
+        guard cs_reap(pid, wait, &signalled, &code, &used) == 1 else { return false }
         end = signalled ? .signalled(Int(code)) : .exited(Int(code))
         return true
     }

@@ -7,7 +7,7 @@ extension HeadwayCommand {
     @Suite struct Interrupts {
         static let settings = ["steps=240", "evaluation.every=20"]
 
-        @Test(arguments: [SIGINT, SIGTERM], [1, 3])
+        @Test(arguments: [SIGINT, SIGTERM, SIGHUP], [1, 3])
         func `a signal stops at a step boundary, and any number of workers goes on to the same bits`(signal: Int32, workers: Int) throws {
             let run = try TestRun()
             let command = try run.train(workers: 2, Self.settings)
@@ -34,6 +34,7 @@ extension HeadwayCommand {
             }
             let record = try run.expectFinished(command, Self.settings, steps: 240)
             #expect(record.sessions.count == 4 && record.incidents.count == 4)
+            #expect(record.faults.map(\.session) == [1, 2, 3, 4] && record.faults.allSatisfy { $0.fault == 0 && $0.firedNanoseconds != nil })
         }
 
         /// Stopped workers finish no step, so that the launcher still waits for it when the second signal comes.
@@ -47,8 +48,40 @@ extension HeadwayCommand {
             command.signal(SIGINT)
             run.expectRefused(command, .interrupted, "stopped at once")
             run.expectNothingLeft()
+            #expect(try run.record.facts[RunFact.outcome] == "interrupted")
             let record = try run.expectFinished(run.resume(), settings, steps: 240)
             #expect(record.sessions.count == 2 && record.sessions[1].startStep == run.startOfSecond(record))
+        }
+
+        @Test func `a second signal stops at once while the last checkpoint is written, too`() throws {
+            let run = try TestRun(), held = try HeldProgram(of: run), command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 40: validation loss")
+            try held.hold()
+            command.signal(SIGINT)
+            _ = try held.stopped("checkpoint-writer")
+            command.signal(SIGTERM)
+            run.expectRefused(command, .interrupted, "stopped at once")
+            run.expectNothingLeft()
+            #expect(try run.record.facts[RunFact.outcome] == "interrupted" && run.checkpoints.isEmpty)
+            try run.expectFinished(run.resume(), Self.settings, steps: 240)
+        }
+
+        @Test func `a run that was started to ignore hangups does`() throws {
+            let run = try TestRun(), command = try run.train(workers: 2, Self.settings, ignoresHangup: true)
+            try command.wait(for: "step 40: validation loss")
+            command.signal(SIGHUP)
+            try run.expectFinished(command, Self.settings, steps: 240)
+        }
+
+        @Test func `an interrupt during the closing validation leaves it to the next session`() throws {
+            let run = try TestRun(), (command, replacement) = try run.trainToClosingValidation(Self.settings, steps: 240)
+            command.signal(SIGINT)
+            try command.wait(for: "stopping")
+            kill(replacement, SIGKILL)
+            let stopped = try run.expectInterrupted(command)
+            #expect(stopped.commits.count == 240 && stopped.evaluations.last?.step == 220 && stopped.facts[RunFact.finalDigest] == nil)
+            let record = try run.expectFinished(run.resume("--workers", "2"), Self.settings, steps: 240)
+            #expect(record.commits.count == 240 && record.evaluations.map(\.step) == Array(stride(from: 0, through: 240, by: 20)))
         }
 
         @Test func `two signals in quick succession end the run and leave it resumable`() throws {
@@ -88,7 +121,7 @@ extension HeadwayCommand {
         }
 
         /// Standard input that nobody closes keeps the run in its preparation.
-        @Test(arguments: [SIGINT, SIGTERM])
+        @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
         func `an interrupt during preparation leaves nothing behind`(signal: Int32) throws {
             let run = try TestRun(), pipe = try NamedPipe(run.folder + "/input")
             let command = try run.train(workers: 2, text: "-", input: pipe.path)

@@ -32,11 +32,85 @@ extension HeadwayCommand {
             let run = try TestRun()
             try orphaned(run, Self.settings, step: step)
             let committed = try run.record.commits.count
+            let late = try run.headway("resume", run.path, "--workers", "\(workers)", "--fault", "crash worker=0 step=\(committed - 1)")
+            run.expectRefused(late, .usage, "step \(committed - 1) is committed, the run goes on with step \(committed)")
             let command = try run.resume("--workers", "\(workers)")
             let record = try run.expectFinished(command, Self.settings, steps: 240)
             #expect(record.sessions.map(\.source) == ["initial", "shared memory"] && record.sessions[1].startStep == committed)
             #expect(record.commits.count == 240, "no committed step is computed again")
             #expect(command.output.contains("step \(committed) is still in shared memory and its hashes hold: nothing is lost"))
+        }
+
+        /// It is ready and waits for a step boundary, which does not come: of the two others, one has stopped.
+        @Test func `a worker that waits to be admitted ends at once with its launcher, and one in a step later`() throws {
+            let run = try TestRun(), command = try run.train(workers: 3, Self.settings)
+            try command.wait(for: "step 30: validation loss")
+            let workers = run.workers.map(\.pid)
+            kill(workers[0], SIGSTOP)
+            kill(workers[1], SIGKILL)
+            #expect(eventually { (try? run.record.replicas.count { $0.readyNanoseconds != nil }) == 4 })
+            let waiting = try #require(run.record.replicas.last)
+            try #require(waiting.replica == 4 && waiting.admittedNanoseconds == nil)
+            var ends = [pid_t(waiting.pid), workers[2]].map { pollfd(fd: cs_pidfd_open($0), events: Int16(POLLIN), revents: 0) }
+            defer { for end in ends { close(end.fd) } }
+            command.signal(SIGKILL)
+            #expect(command.finish() == .signalled(9))
+            #expect(poll(&ends, 2, 10_000) == 1 && ends[0].revents != 0, "\(ends.map(\.revents))")
+            let record = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(record.replicas.map(\.replica) == Array(1...7) && record.sessions[1].source == "shared memory")
+        }
+
+        /// Between the row and the process: what cannot be started leaves the same as a launcher that died there.
+        @Test func `a worker is in the ledger before its process is, and its number is not used again`() throws {
+            let run = try TestRun(), command = try run.train(workers: 2, Self.settings)
+            try command.wait(for: "step 30: validation loss")
+            try #require(rename(run.path + "/logs", run.path + "/away") == 0)
+            kill(try #require(run.workers.first).pid, SIGKILL)
+            run.expectRefused(command, .system, "process cannot be started: No such file or directory", "stays in shared memory")
+            let row = try #require(run.record.replicas.last)
+            #expect(row.replica == 3 && row.pid == 0 && row.exit == "not started" && row.reapedNanoseconds != nil)
+            #expect(try run.record.facts[RunFact.outcome] == "failed")
+            try #require(rename(run.path + "/away", run.path + "/logs") == 0)
+            let record = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(record.replicas.map(\.replica) == [1, 2, 3, 4, 5] && record.replicas.suffix(2).allSatisfy { $0.pid > 0 })
+        }
+
+        /// Its units are still published in the memory that is taken over.
+        @Test func `a validation pass that was recorded is not recorded again by a new launcher`() throws {
+            let run = try TestRun(), held = try HeldProgram(of: run)
+            let command = try run.train(workers: 1, Self.settings, faults: ["crash worker=0 step=60 point=leafDone"])
+            try command.wait(for: "view 1: the run begins")
+            try held.hold()
+            try command.wait(for: "step 60: validation loss")
+            _ = try held.stopped("worker")
+            command.signal(SIGKILL)
+            #expect(command.finish() == .signalled(9))
+            let record = try run.expectFinished(run.resume(), Self.settings, steps: 240)
+            #expect(record.sessions[1].source == "shared memory" && record.sessions[1].startStep == 60)
+            #expect(record.evaluations.map(\.step) == Array(stride(from: 0, through: 240, by: 15)))
+        }
+
+        /// The writer is started by hand, as a launcher would.
+        @Test func `a checkpoint writer refuses a generation that is not the state it was told`() throws {
+            let run = try TestRun()
+            try orphaned(run, Self.settings, step: 45)
+            let last = try #require(run.record.commits.last)
+            try run.withSharedState { shared in
+                // The launcher may have died between the record and the announcement.
+                let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
+                func write() throws -> Command {
+                    try run.headway("checkpoint-writer", run.path, "--step", "\(last.step)", "--generation", "\(generation)",
+                        "--state-hash", last.stateHash, "--launcher", "\(getpid())")
+                }
+                let element = shared.state(generation: generation, part: 1) + 1234
+                element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
+                run.expectRefused(try write(), .runFailed, "generation \(generation) of shared memory", "not the committed one")
+                #expect(run.checkpoints.isEmpty)
+                element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
+                #expect(try write().end == .exited(0))
+                #expect(run.checkpoints == [last.step])
+            }
+            try run.expectFinished(run.resume(), Self.settings, steps: 240)
         }
 
         @Test func `a new launcher that comes at once ends the workers of the old one first`() throws {

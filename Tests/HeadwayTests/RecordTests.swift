@@ -35,7 +35,7 @@ extension HeadwayCommand {
                 #expect(command.end == .exited(0) && command.output.contains("equal state hashes in all 50 steps"), "\(command.output)")
             }
             let command = try run.headway("verify", run.path, "--against", other.path)
-            run.expectRefused(command, .runFailed, "1 of 10 checks failed: same weights as \(other.path)")
+            run.expectRefused(command, .runFailed, "1 of 14 checks failed: same weights as \(other.path)")
             #expect(command.output.contains("the states differ from step 1 on"))
         }
 
@@ -95,6 +95,18 @@ extension HeadwayCommand {
                 "view 1: the run begins; 2 of 2 workers", "step 0: validation loss", "step 50: validation loss", "checkpoint step-50 is durable",
             ] { #expect(command.output.contains(words), "\(words): \(command.output)") }
             #expect(command.errors.isEmpty && !command.output.contains("\u{1B}") && !command.output.contains("\r"))
+        }
+
+        @Test func `on a terminal the live line is gone when a run ends with an error`() throws {
+            let run = try TestRun(), command = try run.train(workers: 1, ["steps=5000"], onTerminal: true)
+            try command.wait(for: "step 0: validation loss")
+            for worker in run.workers { kill(worker.pid, SIGSTOP) }
+            command.signal(SIGINT)
+            let clearing = "\r\u{1B}[K"
+            try command.wait(for: "once more to stop at once\r\n" + clearing + "step ")
+            command.signal(SIGINT)
+            run.expectRefused(command, .interrupted, "stopped at once")
+            #expect(command.output.hasSuffix(clearing), "\(command.output.suffix(200))")
         }
 
         @Test func `the same seed samples the same text, another seed another`() throws {

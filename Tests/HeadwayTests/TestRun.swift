@@ -17,6 +17,8 @@ final class TestRun {
     }
 
     let folder: String
+    /// What `train` starts.
+    var program = Command.program
     var path: String { folder + "/run" }
     private let segmentsBefore = TestRun.segments()
 
@@ -43,10 +45,26 @@ final class TestRun {
     func start(_ arguments: [String], input: String = "/dev/null") throws -> Command { try Command(arguments, in: folder, input: input) }
 
     /// `train` with the tiny preset into `path`, not waited for.
-    func train(workers: Int, _ settings: [String] = [], faults: [String] = [], text: String? = nil, input: String = "/dev/null") throws -> Command {
-        try start(
+    func train(
+        workers: Int, _ settings: [String] = [], faults: [String] = [], text: String? = nil, input: String = "/dev/null",
+        ignoresHangup: Bool = false, onTerminal: Bool = false
+    ) throws -> Command {
+        try Command(
             ["train", "--preset", "tiny", "--out", path, "--workers", "\(workers)"] + settings.flatMap { ["--set", $0] }
-                + faults.flatMap { ["--fault", $0] } + (text.map { ["--text", $0] } ?? []), input: input)
+                + faults.flatMap { ["--fault", $0] } + (text.map { ["--text", $0] } ?? []), in: folder, input: input,
+            program: program, ignoresHangup: ignoresHangup, onTerminal: onTerminal)
+    }
+
+    /// `train` until all steps are committed and its only worker is gone; the replacement that is to compute the closing
+    /// validation has stopped before its first instruction.
+    func trainToClosingValidation(_ settings: [String], steps: Int) throws -> (command: Command, replacement: pid_t) {
+        let held = try HeldProgram(of: self)
+        let command = try train(workers: 1, settings, faults: ["crash worker=0 step=\(steps - 1) point=commit"])
+        try command.wait(for: "view 1: the run begins")
+        try held.hold()
+        let replacement = try held.stopped("worker")
+        try held.release()
+        return (command, replacement)
     }
 
     func resume(_ arguments: String...) throws -> Command { try start(["resume", path] + arguments) }
@@ -191,6 +209,41 @@ final class TestRun {
         #expect(digest.count == 64 && record.incidents.isEmpty)
         references.withLock { $0[settings] = digest }
         return digest
+    }
+}
+
+/// The program of a run, in a place of the run's own: while it is held, every process the launcher starts stops before
+/// its first instruction.
+final class HeldProgram {
+    private let run: TestRun, path: String
+
+    init(of run: TestRun) throws {
+        self.run = run
+        path = run.folder + "/headway"
+        try FileManager.default.copyItem(atPath: Command.program, toPath: path)
+        run.program = path
+    }
+
+    func hold() throws {
+        let script = try run.write("held", "#!/bin/sh\nkill -STOP $$\nexec \(Command.program) \"$@\"\n".utf8)
+        try #require(chmod(script, 0o755) == 0 && rename(path, run.folder + "/away") == 0 && rename(script, path) == 0)
+    }
+
+    /// Who is started from now on runs; who has stopped stays so.
+    func release() throws { try #require(rename(run.folder + "/away", path) == 0) }
+
+    /// The process started for `command` (`worker`, `checkpoint-writer`) that has stopped, once there is one.
+    func stopped(_ command: String) throws -> pid_t {
+        var found: pid_t?
+        _ = eventually {
+            found = run.processes.first { $0.words.dropFirst(2).first == command && Self.hasStopped($0.pid) }?.pid
+            return found != nil
+        }
+        return try #require(found, "no \(command) was started")
+    }
+
+    private static func hasStopped(_ pid: pid_t) -> Bool {
+        String(decoding: FileManager.default.contents(atPath: "/proc/\(pid)/stat") ?? Data(), as: UTF8.self).contains(") T ")
     }
 }
 

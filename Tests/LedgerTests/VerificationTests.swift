@@ -39,12 +39,25 @@ import Ledger
 
     @Test func faultAtAReachedStepMustFire() {
         var record = run().record
-        record.faults = [FaultRow(fault: 0, text: "crash worker=0 step=3 point=backward", firedNanoseconds: nil)]
+        record.faults = [FaultRow(session: 1, fault: 0, text: "crash worker=0 step=3 point=backward", firedNanoseconds: nil)]
         #expect(failures(record) == [])
-        record.faults.append(FaultRow(fault: 1, text: "crash worker=0 step=2 point=backward", firedNanoseconds: nil))
+        record.faults.append(FaultRow(session: 1, fault: 1, text: "crash worker=0 step=2 point=backward", firedNanoseconds: nil))
         #expect(failures(record) == ["injected faults fired"])
         record.faults[1].firedNanoseconds = 250
         #expect(failures(record) == [])
+    }
+
+    /// The first session ended before the step; the second planned other faults.
+    @Test func faultAtAStepThatOnlyALaterSessionReachedNeedNotFire() {
+        var record = run().record
+        record.faults = [FaultRow(session: 1, fault: 0, text: "crash worker=0 step=3"), FaultRow(session: 2, fault: 0, text: "crash worker=0 step=4")]
+        var later = record.commits[2]
+        for step in 4...5 {
+            (later.session, later.step, later.parentHash, later.stateHash) = (2, step, later.stateHash, "state-\(step)")
+            record.commits.append(later)
+        }
+        let check = Verification(RunAccount(record)).checks.first { $0.name == "injected faults fired" }
+        #expect(check?.verdict == .failed && check?.detail == "0 fired, 1 at steps that were not reached, 1 did not fire; the first is `crash worker=0 step=4`")
     }
 
     @Test func differingStatesAreFoundAtTheFirstStep() {

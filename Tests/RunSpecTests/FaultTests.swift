@@ -19,9 +19,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "it begins with the kind of fault, one of crash, as in 'crash worker=1 step=50 point=backward'"),
-        ("worker=1 step=2", "it begins with the kind of fault, one of crash, as in 'crash worker=1 step=50 point=backward'"),
-        ("Crash worker=1 step=2", "it begins with the kind of fault, one of crash, as in 'crash worker=1 step=50 point=backward'"),
+        ("", "it begins with the kind of fault, one of crash, labels, as in 'crash worker=1 step=50 point=backward'"),
+        ("worker=1 step=2", "it begins with the kind of fault, one of crash, labels, as in 'crash worker=1 step=50 point=backward'"),
+        ("Crash worker=1 step=2", "it begins with the kind of fault, one of crash, labels, as in 'crash worker=1 step=50 point=backward'"),
         ("crash worker step=2", "`worker` is not key=value"),
         ("crash worker= step=2", "`worker=` is not key=value"),
         ("crash worker=-1 step=2", "`worker` must be a whole number from 0, not `-1`"),

@@ -22,11 +22,12 @@ void cs_futex_wake_all(uint32_t *word);
 // --- Processes -----------------------------------------------------------------------------------------------
 /// A file descriptor that becomes readable when `pid` ends, or -1 and errno.
 int cs_pidfd_open(pid_t pid);
-/// Ends this process with `signal` when its parent's thread ends. 0 or errno.
+/// Ends this process with `signal` when its parent's thread ends; 0 for no signal any more. 0 or errno.
 int cs_signal_at_parent_death(int signal);
 /// Reaps `pid` if it has ended: 1 when reaped (then *signalled tells whether *code is a signal or an exit
-/// status), 0 when it still runs, -1 and errno otherwise. Waits when `wait`.
-int cs_reap(pid_t pid, bool wait, bool *signalled, int *code);
+/// status, and *cpu_nanoseconds how long it was on a processor), 0 when it still runs, -1 and errno otherwise. Waits
+/// when `wait`.
+int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds);
 /// Binds the calling thread to one processor. 0 or errno.
 int cs_pin_to_core(int core);
 /// How many processors this process may use.
@@ -48,7 +49,10 @@ int cs_populate(void *base, size_t length);
 int cs_eventfd(void);
 /// A descriptor that reads the given signals (blocked by the call for this process), or -1 and errno.
 int cs_signalfd(const int *signals, int count);
-/// From now on SIGINT and SIGTERM are noted and end nothing but a call that blocks (EINTR); SIGUSR1 is ignored.
+/// Whether the signal is ignored, as SIGHUP is under `nohup`.
+bool cs_ignores_signal(int signal);
+/// From now on SIGINT, SIGTERM, and SIGHUP unless it is ignored, are noted and end nothing but a call that blocks
+/// (EINTR); SIGUSR1 is ignored.
 void cs_note_interrupts(void);
 /// The signal noted last, 0 for none.
 int cs_noted_interrupt(void);
