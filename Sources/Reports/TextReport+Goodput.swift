@@ -56,10 +56,7 @@ extension TextReport {
             let text = slots.prefix(8).map { "\($0.key): \(Quantity.decimal(Double($0.value) / 1e9, 3)) s" }.joined(separator: ", ")
             lines.append("  " + ink.dim("S2 by the slot waited for: \(text)\(slots.count > 8 ? ", …" : "")"))
         }
-        if accounts.excessRunDelayNanoseconds > 0 {
-            lines.append("  " + ink.dim("beside the sum: \(Quantity.milliseconds(accounts.excessRunDelayNanoseconds)) ms of run delay beyond the spans it was measured over"))
-        }
-        return lines
+        return lines + account.shadowFigures.map { "  " + ink.dim("beside: " + $0) }
     }
 
     private func timeRow(_ code: String, _ name: String, _ nanoseconds: Int) -> String {

@@ -11,7 +11,6 @@ struct PageData: Encodable {
         var budget: Int, unaccounted: Int
         var byCategory: [String: Int]
         var bySlot: [Slot]
-        var excessRunDelay: Int, checkpointWriter: Int
     }
     struct Waterfall: Encodable {
         var provisioned: Int, alive: Int, computing: Int, kept: Int
@@ -54,6 +53,8 @@ struct PageData: Encodable {
     var categories: [Named]
     var groups: [[String]]
     var accounts: Accounts
+    /// Phrases on figures outside the sum.
+    var beside: [String]
     var waterfall: Waterfall
     var timeline: PageTimeline
     var goodput: PageGoodput
@@ -80,8 +81,8 @@ struct PageData: Encodable {
         let a = account.accounts
         accounts = Accounts(
             budget: a.budgetNanoseconds, unaccounted: a.unaccountedNanoseconds, byCategory: PageData.coded(a.byCategory),
-            bySlot: a.bySlot.sorted { $0.key < $1.key }.map { Slot(slot: $0.key, bill: PageData.coded($0.value)) },
-            excessRunDelay: a.excessRunDelayNanoseconds, checkpointWriter: a.checkpointWriterNanoseconds)
+            bySlot: a.bySlot.sorted { $0.key < $1.key }.map { Slot(slot: $0.key, bill: PageData.coded($0.value)) })
+        beside = account.shadowFigures
         let fall = LossWaterfall(account)
         waterfall = Waterfall(
             provisioned: fall.provisioned, alive: fall.alive, computing: fall.computing, kept: fall.kept, contributed: fall.contributed,

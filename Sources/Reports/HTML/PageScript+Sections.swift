@@ -44,10 +44,7 @@ extension PageScript {
             el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Code'), el('th', { scope: 'col' }, 'Category'), el('th', { scope: 'col', class: 'number' }, 'Seconds'),
               el('th', { scope: 'col', class: 'number' }, 'Share'), priced && el('th', { scope: 'col', class: 'number spare' }, inCurrency('Cost')), el('th', { scope: 'col', class: 'spare' }, el('span', { class: 'visually-hidden' }, 'Bar')))),
             el('tbody', {}, rows), el('tfoot', {}, foot('Sum', sum), foot('Unaccounted', a.unaccounted)))));
-          const beside = [];
-          if (a.checkpointWriter) beside.push(`${duration(a.checkpointWriter)} of the checkpoint writer`);
-          if (a.excessRunDelay) beside.push(`${duration(a.excessRunDelay)} of run delay beyond the spans it was measured over`);
-          if (beside.length) $('time-table').append(el('p', { class: 'note' }, 'Beside the sum: ' + beside.join(', ') + '.'));
+          if (D.beside.length) $('time-table').append(el('p', { class: 'note' }, 'Beside the sum: ' + D.beside.join('; ') + '.'));
         }
 
         function showSlots() {

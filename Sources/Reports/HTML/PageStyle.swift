@@ -68,7 +68,7 @@ enum PageStyle {
         .card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 15px 17px 14px; box-shadow: var(--shadow); }
         .card dt { color: var(--muted); font-size: 13.5px; }
         .card dd { margin: 0; }
-        .card .figure { font-size: 25px; line-height: 1.3; font-weight: 620; letter-spacing: -.015em; white-space: nowrap; }
+        .card .figure { font-size: 25px; line-height: 1.3; font-weight: 620; letter-spacing: -.015em; }
         .card .note { margin: 2px 0 0; font-size: 13px; }
         .card.main .figure { color: var(--accent); }
         .card.main { border-color: color-mix(in srgb, var(--accent) 45%, var(--line)); }
