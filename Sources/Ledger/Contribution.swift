@@ -110,7 +110,7 @@ package struct Contribution: Sendable {
     }
 
     /// One pass per step, the latest, of the steps on the lineage; comparable ones only.
-    static func probes(_ record: RunRecord, upTo last: Int) -> [ProbeRow] {
+    package static func probes(_ record: RunRecord, upTo last: Int) -> [ProbeRow] {
         var byStep: [Int: ProbeRow] = [:]
         for row in record.probes where row.step <= last { byStep[row.step] = row }
         let sorted = byStep.values.sorted { $0.step < $1.step }

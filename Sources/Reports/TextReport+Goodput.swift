@@ -24,7 +24,7 @@ extension TextReport {
         guard h.workerSeconds > 0 else { return [] }
         func share(_ value: Double) -> String { Quantity.percent(value).aligned(8).padded(11) }
         func factor(_ value: Double) -> String { Quantity.decimal(value, 4).padded(8) }
-        return [
+        let lines = [
             title("Goodput"),
             row("compute", share(h.computeGoodput) + "productive compute ÷ provisioned worker time"),
             row("step", share(h.stepGoodput) + "with the waits and glue of productive steps"),
@@ -33,6 +33,9 @@ extension TextReport {
             row("", "A \(factor(e.availability))R \(factor(e.runtime))C \(factor(e.commitment))S \(factor(e.speed))E \(factor(e.equivalence))"),
             row("", "alive     computing kept      speed     worth a reference step"),
         ]
+        guard let reference else { return lines }
+        let sentences = TextReport.wrapped(reference.sentence, width: TextReport.width - 15) + [reference.phase]
+        return lines + sentences.enumerated().map { row($0 == 0 ? "reference" : "", $1) }
     }
 
     /// One row per category that is not zero, the sum, and what is left over.
@@ -53,7 +56,7 @@ extension TextReport {
             let text = slots.prefix(8).map { "\($0.key): \(Quantity.decimal(Double($0.value) / 1e9, 3)) s" }.joined(separator: ", ")
             lines.append("  " + ink.dim("S2 by the slot waited for: \(text)\(slots.count > 8 ? ", …" : "")"))
         }
-        return lines
+        return lines + account.shadowFigures.map { "  " + ink.dim("beside: " + $0) }
     }
 
     private func timeRow(_ code: String, _ name: String, _ nanoseconds: Int) -> String {

@@ -11,16 +11,28 @@ extension TextReport {
         lines.append("  " + ink.dim(incidentLine("", "what happened", "detected", "cost", "lost", "delay")))
         let ends = TextReport.incidentsAtEachEnd
         if bills.count <= 2 * ends + 1 {
-            lines += bills.map(incidentLine)
+            lines += bills.flatMap(incidentLines)
         } else {
-            lines += bills.prefix(ends).map(incidentLine)
+            lines += bills.prefix(ends).flatMap(incidentLines)
             lines.append("  " + ink.dim("… \(Quantity.grouped(bills.count - 2 * ends)) more"))
-            lines += bills.suffix(ends).map(incidentLine)
+            lines += bills.suffix(ends).flatMap(incidentLines)
         }
-        if bills.count > 1 { lines.append("  " + incidentTotal(bills)) }
-        lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-milliseconds"))
+        if bills.count > 1 {
+            lines.append("  " + incidentTotal(bills))
+            lines.append(billLine(bills.reduce(into: Bill()) { $0.merge($1.bill) { $0 + $1 } }, cost: 0))
+        }
+        lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-ms, below by category"))
         lines.append("  " + ink.dim("lost: microbatches computed in vain · delay: ms by which the next commit came late"))
         return lines
+    }
+
+    private func incidentLines(_ bill: IncidentBill) -> [String] { [incidentLine(bill), billLine(bill.bill, cost: bill.cost)] }
+
+    /// What one incident was charged, by category, in worker-milliseconds.
+    private func billLine(_ bill: Bill, cost: Double) -> String {
+        let parts = bill.filter { $0.value != 0 }.sorted { $0.key < $1.key }.map { "\($0.key.code) \(Quantity.milliseconds($0.value))" }
+        let text = (cost > 0 ? "\(Quantity.money(cost, headlines.currency)): " : "") + (parts.isEmpty ? "nothing" : parts.joined(separator: " · "))
+        return "        " + ink.dim(text.count > TextReport.width - 8 ? text.padded(TextReport.width - 8) : text)
     }
 
     private func incidentLine(_ bill: IncidentBill) -> String {

@@ -6,10 +6,13 @@ package struct TextReport {
     package static let width = 100
 
     let account: RunAccount
+    let reference: ReferenceRun?
     let ink: Ink
 
-    package init(_ account: RunAccount, colour: Bool = false) {
+    /// - Parameter reference: what `account`'s E comes from, if it was compared.
+    package init(_ account: RunAccount, reference: ReferenceRun? = nil, colour: Bool = false) {
         self.account = account
+        self.reference = reference
         ink = Ink(colour: colour)
     }
 
@@ -19,7 +22,10 @@ package struct TextReport {
     }
 
     package var summary: String {
-        let sections = [runSection, lossSection, throughputSection, goodputSection, timeSection, incidentSection, checkpointSection]
+        let sections = [
+            runSection, lossSection, contributionSection, throughputSection, goodputSection, definitionSection, timeSection,
+            incidentSection, checkpointSection,
+        ]
         return sections.filter { !$0.isEmpty }
             .map { $0.map(\.withoutTrailingSpaces).joined(separator: "\n") }
             .joined(separator: "\n\n") + "\n"
