@@ -29,15 +29,36 @@ package struct StepCredit: Equatable, Sendable {
     }
 }
 
+/// The credits of consecutive updates, summed. Where only some have one, their mean stands for the others.
+package struct CreditSum: Equatable, Sendable {
+    package let credit: Double
+    /// From the leaves, and from not having asked every update.
+    package let standardError: Double
+    /// Updates with a credit, and all.
+    package let credited: Int, updates: Int
+
+    /// Of the updates `start` + 1 ... `end`.
+    init(_ credits: [StepCredit], after start: Int, through end: Int) {
+        let inside = credits.filter { $0.step > start && $0.step <= end }
+        let steps = Double(end - start), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
+        var squares = scale * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
+        // What the updates without a credit may have been unlike: sampling without replacement.
+        if inside.count > 1, let spread = Statistics.mean(inside.map(\.credit)).standardError {
+            squares += steps * steps * spread * spread * (1 - Double(inside.count) / steps)
+        }
+        credit = scale * inside.reduce(0) { $0 + $1.credit }
+        standardError = squares.squareRoot()
+        (credited, updates) = (inside.count, end - start)
+    }
+}
+
 /// The steps between two passes over the probes, and what they did to the loss of held-out text.
 package struct ProbeWindow: Equatable, Sendable {
     /// Committed steps at its two ends.
     package let start: Int, end: Int
     package let decision: PairedEffect, audit: PairedEffect
-    /// The credits of its steps, summed: the first-order story of the same change. Where only some steps have a credit,
-    /// their mean stands for the others.
-    package let credit: Double, creditStandardError: Double
-    package let credited: Int
+    /// Of its updates: the training text's story of the same change.
+    package let credit: CreditSum
 }
 
 /// The gradient noise scale (McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1), from
@@ -86,6 +107,8 @@ package struct WorkerContribution: Equatable, Sendable {
 package struct Contribution: Sendable {
     /// By step, on the final lineage.
     package let credits: [StepCredit]
+    /// Of all updates of the lineage; nil when none has a credit.
+    package let credit: CreditSum?
     /// In order, without gaps between the first and the last probe of the lineage.
     package let windows: [ProbeWindow]
     /// From the first to the last probe, in one comparison. The windows' changes sum to its change.
@@ -99,14 +122,15 @@ package struct Contribution: Sendable {
 
     package init(_ record: RunRecord, _ commits: [CommitRow]) {
         credits = zip(commits, commits.dropFirst()).compactMap { StepCredit($0, next: $1) }
+        credit = credits.isEmpty ? nil : CreditSum(credits, after: 0, through: commits.last?.step ?? 0)
         let probes = Contribution.probes(record, upTo: commits.last?.step ?? 0)
         windows = Contribution.windows(probes, credits)
         total = probes.count > 1 ? Contribution.effect(probes[0], probes[probes.count - 1], \.audit) : nil
         noiseScale = Contribution.noise(record, commits)
         workers = Contribution.workers(record, commits)
-        let verdicts = windows.filter { $0.audit.verdict != .indeterminate && abs($0.credit) > 2 * $0.creditStandardError }
+        let verdicts = windows.filter { $0.audit.verdict != .indeterminate && abs($0.credit.credit) > 2 * $0.credit.standardError }
         significant = verdicts.count
-        agreeing = verdicts.count { ($0.credit > 0) == ($0.audit.change < 0) }
+        agreeing = verdicts.count { ($0.credit.credit > 0) == ($0.audit.change < 0) }
     }
 
     /// One pass per step, the latest, of the steps on the lineage; comparable ones only.
@@ -123,16 +147,8 @@ package struct Contribution: Sendable {
 
     private static func windows(_ probes: [ProbeRow], _ credits: [StepCredit]) -> [ProbeWindow] {
         zip(probes, probes.dropFirst()).map { a, b in
-            let inside = credits.filter { $0.step > a.step && $0.step <= b.step }
-            let steps = Double(b.step - a.step), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
-            var squares = scale * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? 0) * ($1.standardError ?? 0) }
-            // What the steps without a credit may have been unlike: sampling without replacement.
-            if inside.count > 1, let spread = Statistics.mean(inside.map(\.credit)).standardError {
-                squares += steps * steps * spread * spread * (1 - Double(inside.count) / steps)
-            }
-            return ProbeWindow(
-                start: a.step, end: b.step, decision: effect(a, b, \.decision), audit: effect(a, b, \.audit),
-                credit: scale * inside.reduce(0) { $0 + $1.credit }, creditStandardError: squares.squareRoot(), credited: inside.count)
+            ProbeWindow(start: a.step, end: b.step, decision: effect(a, b, \.decision), audit: effect(a, b, \.audit),
+                credit: CreditSum(credits, after: a.step, through: b.step))
         }
     }
 

@@ -5,7 +5,7 @@ extension TextReport {
     /// Windows shown in full at either end of a long list.
     static let windowsAtEachEnd = 6
 
-    /// The three layers, each labelled as what it is: fate (exact), credit (first-order estimate), effect (measured).
+    /// The three layers, each labelled as what it is: fate (exact), credit (estimate), effect (measured).
     var contributionSection: [String] {
         guard !account.commits.isEmpty else { return [] }
         let contribution = account.contribution
@@ -29,14 +29,12 @@ extension TextReport {
     }
 
     private func creditRows(_ contribution: Contribution) -> [String] {
-        guard !contribution.credits.isEmpty else { return [row("credit", ink.dim("not recorded in this run"))] }
-        let sum = contribution.credits.reduce(0) { $0 + $1.credit }
-        let squares = contribution.credits.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
-        let error = squares.isFinite ? " ± \(Quantity.decimal(squares.squareRoot(), 4))" : ", of unknown error"
-        var lines = [row("credit", "\(signed(sum))\(error) nats per token, summed over \(Quantity.plural(contribution.credits.count, "update"))")]
-        lines.append(row("", ink.dim("first-order estimate on the text of each next step; too low, as curvature is left out")))
+        guard let sum = contribution.credit else { return [row("credit", ink.dim("not recorded in this run"))] }
+        let error = sum.standardError.isFinite ? " ± \(Quantity.decimal(sum.standardError, 4))" : ", of unknown error"
+        var lines = [row("credit", "\(signed(sum.credit))\(error) nats per token by \(Quantity.plural(sum.updates, "update")), judged by \(Quantity.grouped(sum.credited)) of them")]
+        lines.append(row("", ink.dim("from the gradients at both ends of an update: an estimate, exact to second order")))
         if contribution.significant > 0 {
-            lines.append(row("", "\(contribution.agreeing) of \(Quantity.plural(contribution.significant, "window")) with a clear effect \(contribution.agreeing == 1 ? "has" : "have") a credit of the same sign"))
+            lines.append(row("", "\(contribution.agreeing) of \(Quantity.plural(contribution.significant, "window")) with a clear effect and a clear credit \(contribution.agreeing == 1 ? "has" : "have") the same sign"))
         }
         return lines
     }
@@ -64,7 +62,7 @@ extension TextReport {
     }
 
     private func windowLine(_ window: ProbeWindow) -> String {
-        let credit = window.credited == 0 ? "–" : "\(signed(window.credit)) ± \(Quantity.decimal(window.creditStandardError, 4))"
+        let credit = window.credit.credited == 0 ? "–" : "\(signed(window.credit.credit)) ± \(finite(window.credit.standardError))"
         return "  " + windowLine("\(window.start)–\(window.end)", signed(window.audit.change), interval(window.audit),
             finite(window.audit.minimumDetectable), verdict(window.audit, width: 13), credit)
     }

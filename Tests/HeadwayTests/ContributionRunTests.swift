@@ -17,7 +17,7 @@ extension HeadwayCommand {
             #expect(abs(contribution.windows.reduce(0) { $0 + $1.audit.change } - total.change) < 1e-6)
             #expect(contribution.credits.count == 299)
             // To second order the credits are the change: within their errors and a tenth of it.
-            let credit = contribution.windows.reduce(0) { $0 + $1.credit }
+            let credit = try #require(contribution.credit).credit
             #expect(abs(credit + total.change) < 0.1 * -total.change, "\(credit) nats per token credited, \(-total.change) measured")
             #expect(contribution.windows.first?.start == 0 && contribution.windows.last?.end == 300)
             #expect(Double(contribution.agreeing) >= 0.95 * Double(contribution.significant) && contribution.significant >= 4)
@@ -41,7 +41,7 @@ extension HeadwayCommand {
             let run = try TestRun()
             let contribution = RunAccount(try run.expectFinished(run.train(workers: 1, settings), settings)).contribution
             #expect(contribution.windows.count >= 2)
-            #expect(contribution.windows.allSatisfy { $0.audit.change == 0 && $0.audit.standardError == 0 && $0.audit.verdict == .indeterminate && $0.credit == 0 })
+            #expect(contribution.windows.allSatisfy { $0.audit.change == 0 && $0.audit.standardError == 0 && $0.audit.verdict == .indeterminate && $0.credit.credit == 0 })
         }
 
         @Test func `steps on permuted labels are seen to harm`() throws {

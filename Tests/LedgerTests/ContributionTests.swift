@@ -91,7 +91,7 @@ import Testing
         let windows = Contribution(record(commits, [probe(0, [8, 8]), probe(4, [4, 4.4]), probe(8, [4, 4])]), commits).windows
         #expect(windows.map(\.start) == [0, 4] && windows.map(\.end) == [4, 8])
         // Credits of updates 1 and 3, then 5 and 7.
-        #expect(windows.map(\.credited) == [2, 2] && windows.allSatisfy { abs($0.credit - 0.4) < 1e-12 })
+        #expect(windows.map(\.credit.credited) == [2, 2] && windows.allSatisfy { abs($0.credit.credit - 0.4) < 1e-12 })
     }
 
     @Test func `probes beyond the lineage and passes that were repeated count once`() {

@@ -13,7 +13,9 @@ extension RunRecord {
             // More microbatches than the flights tell of: enough to compare workers.
             if poisonedSlot != nil { record.commits[index].leafReplicas = Array(repeating: record.commits[index].leafReplicas, count: 6).flatMap { $0 } }
             let step = record.commits[index].step, drop = level(step - 2) - level(step - 1)
-            if step > 1 { record.commits[index].leafCredits = record.commits[index].leafReplicas.map { _ in drop + 0.02 * noise.next() } }
+            let promised = level(step - 1) - level(step), leaves = record.commits[index].leafReplicas
+            record.commits[index].leafForesight = leaves.map { _ in promised + 0.02 * noise.next() }
+            if step > 1 { record.commits[index].leafHindsight = leaves.map { _ in drop + 0.02 * noise.next() } }
             record.commits[index].leafSquares = record.commits[index].leafReplicas.map { _ in 1.5 + 0.1 * noise.next() }
         }
         let last = record.commits.last?.step ?? 0

@@ -48,8 +48,8 @@ import Reports
         let text = TextReport.summary(SampleRun(steps: 200, crashes: 0).record.withLossRecords(every: 10, poisonedSlot: 1))
         let lines = text.split(separator: "\n").map { String($0) }, start = lines.firstIndex { $0.hasPrefix("Did it reduce the loss?") }!
         #expect(lines[start + 1] == "  fate         400 of 400 microbatch executions are in the final weights")
-        #expect(lines[start + 3].hasPrefix("  credit       +") && lines[start + 3].contains(" ± ") && lines[start + 3].hasSuffix("summed over 199 updates"))
-        #expect(lines[start + 4].contains("first-order estimate"))
+        #expect(lines[start + 3].hasPrefix("  credit       +") && lines[start + 3].contains(" ± ") && lines[start + 3].hasSuffix("by 200 updates, judged by 199 of them"))
+        #expect(lines[start + 4].contains("an estimate, exact to second order"))
         #expect(lines[start + 6].hasPrefix("  effect       -3.9") && lines[start + 6].hasSuffix(": contributed"))
         #expect(lines[start + 7].contains("measured on 16 sequences of the audit probe, steps 0 to 200"))
         let table = lines[(start + 8)...].prefix { !$0.contains("noise scale") }

@@ -36,7 +36,7 @@ struct PageData: Encodable {
     struct Contribution: Encodable {
         var fates: [[String]]
         var executions: Int
-        var credit: Double?, creditError: Double?, credits: Int
+        var credit: Double?, creditError: Double?, credits: Int, updates: Int
         var agreeing: Int, significant: Int
         var total: Effect?
         var windows: [Window]
@@ -163,18 +163,18 @@ struct PageData: Encodable {
 
     private static func contribution(_ account: RunAccount) -> Contribution {
         let c = account.contribution, facts = account.record.facts
-        let squares = c.credits.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
         let leaves = facts[RunFact.microbatches].flatMap { Double($0) }, sequences = facts[RunFact.sequencesPerMicrobatch].flatMap { Double($0) }
         let noise = PageLoss.stretches(c.noiseScale.count, limit: 400).map { c.noiseScale[$0.upperBound - 1] }
         return Contribution(
             fates: Fate.allCases.compactMap { fate in account.fates.counts[fate].map { [fate.plainName, String($0)] } },
             executions: account.fates.executions.count,
-            credit: c.credits.isEmpty ? nil : c.credits.reduce(0) { $0 + $1.credit }.shortened,
-            creditError: squares.squareRoot().finite, credits: c.credits.count, agreeing: c.agreeing, significant: c.significant,
+            credit: c.credit?.credit.shortened,
+            creditError: c.credit?.standardError.finite, credits: c.credits.count, updates: c.credit?.updates ?? 0, agreeing: c.agreeing, significant: c.significant,
             total: c.total.map(effect),
             windows: c.windows.map {
                 Window(start: $0.start, end: $0.end, audit: effect($0.audit), decision: effect($0.decision),
-                    credit: $0.credited > 0 ? $0.credit.shortened : nil, creditError: $0.credited > 0 ? $0.creditStandardError.finite : nil, credited: $0.credited)
+                    credit: $0.credit.credited > 0 ? $0.credit.credit.shortened : nil,
+                    creditError: $0.credit.credited > 0 ? $0.credit.standardError.finite : nil, credited: $0.credit.credited)
             },
             noise: noise.map { [Double($0.step), $0.sequences.shortened] },
             batchSequences: leaves.flatMap { leaves in sequences.flatMap { (leaves * $0).finite } },

@@ -119,10 +119,10 @@ extension PageScript {
           const range = e => e.low === null || e.low === undefined ? 'unbounded' : `${signed(e.low)} to ${signed(e.high)}`;
           $('layers').append(
             layer('Fate', 'exact', `${grouped(kept ? +kept[1] : 0)} of ${grouped(c.executions)}`, 'microbatch executions are in the final weights' + (others.length ? '; ' + others.join(', ') : '') + '.'),
-            c.credits ? layer('Credit', 'first-order estimate', c.creditError === null || c.creditError === undefined ? 'of unknown error' : `${signed(c.credit)} ± ${fixed(c.creditError, 4)}`,
-              `nats per token by which ${plural(c.credits, 'update')} lowered the loss of the next step’s text, summed. Noisy step by step, so never shown for one alone; and too low, because curvature is left out.`,
-              c.significant > 0 && `${c.agreeing} of ${plural(c.significant, 'window')} with a clear effect: credit of the same sign.`)
-              : layer('Credit', 'first-order estimate', '–', 'not recorded in this run'),
+            c.credits ? layer('Credit', 'estimate', c.creditError === null || c.creditError === undefined ? 'of unknown error' : `${signed(c.credit)} ± ${fixed(c.creditError, 4)}`,
+              `nats per token by which the updates lowered the training loss, from the gradients at both ends of ${plural(c.credits, 'update')} of ${grouped(c.updates)}. Exact to second order; noisy step by step, so never shown for one alone.`,
+              c.significant > 0 && `${c.agreeing} of ${plural(c.significant, 'window')} with a clear effect and a clear credit: the same sign.`)
+              : layer('Credit', 'estimate', '–', 'not recorded in this run'),
             c.total ? layer('Effect', 'measured', `${signed(c.total.change)}`, ['nats per token of held-out text, 95 % interval ', range(c.total), ': ', verdict(c.total)],
               `${plural(c.total.sequences, 'sequence')} of the audit probe, compared in pairs. Negative is better.`)
               : layer('Effect', 'measured', '–', 'not measured: the run has fewer than two passes over the probes'));
