@@ -42,9 +42,12 @@ package struct CreditSum: Equatable, Sendable {
         let inside = credits.filter { $0.step > start && $0.step <= end }
         let steps = Double(end - start), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
         var squares = scale * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
-        // What the updates without a credit may have been unlike: sampling without replacement.
-        if inside.count > 1, let spread = Statistics.mean(inside.map(\.credit)).standardError {
-            squares += steps * steps * spread * spread * (1 - Double(inside.count) / steps)
+        // What the updates without a credit may have been unlike: every n-th was asked, so that a trend is no error and
+        // successive differences tell the spread (Wolter, "Introduction to Variance Estimation", 2007, chapter 8).
+        if inside.count > 1 {
+            let n = Double(inside.count)
+            let differences = zip(inside, inside.dropFirst()).reduce(0) { $0 + ($1.1.credit - $1.0.credit) * ($1.1.credit - $1.0.credit) }
+            squares += steps * steps * differences / (2 * (n - 1)) / n * (1 - n / steps)
         }
         credit = scale * inside.reduce(0) { $0 + $1.credit }
         standardError = squares.squareRoot()

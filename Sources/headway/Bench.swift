@@ -137,12 +137,15 @@ struct StepBench {
         guard try launcher.run() == .finished else { throw UserError(.interrupted, "interrupted") }
         let record = try LedgerStore.read(prepared.folder.ledgerPath)
         let times = record.commits.map { Double($0.nanoseconds) * 1e-9 }
-        let durations = zip(times.dropFirst(warmup), times.dropFirst(warmup - 1)).map { $0 - $1 }.sorted()
-        let typical = durations.dropFirst(durations.count / 10).dropLast(durations.count / 10)
+        // The step that commit `step` + 1 closes.
+        let steps = (warmup..<times.count).map { step in (step: step, seconds: times[step] - times[step - 1]) }
+        let durations = steps.map(\.seconds).sorted(), median = durations[durations.count / 2]
+        let probed = Set(record.probes.map(\.step))
+        let typical = steps.filter { !probed.contains($0.step) && $0.seconds < 1.5 * median }.map(\.seconds)
         let peak = max(peakBefore, BLASLibrary.peakFlops(repeats: 10), Double(record.facts[RunFact.peakFlopsPerWorker] ?? "") ?? 0)
         try FileManager.default.removeItem(atPath: folder)
         return Measurement(
-            workers: workers, tokensPerStep: config.tokensPerStep, medianSeconds: durations[durations.count / 2], bestSeconds: durations[0],
+            workers: workers, tokensPerStep: config.tokensPerStep, medianSeconds: median, bestSeconds: durations[0],
             typicalSeconds: typical.reduce(0, +) / Double(typical.count),
             flopsPerToken: Transformer.flopsPerToken(prepared.config.model), peak: peak,
             allocations: Int(record.facts[RunFact.stepAllocations] ?? "") ?? -1)
@@ -174,8 +177,8 @@ struct BenchInstruments: ParsableCommand, MultipliesMatrices {
         commandName: "instruments", abstract: "Measure what measuring costs: runs with and without instruments, in turn.",
         discussion: """
             Off are the flight recorders, the credits and norms of leaves, and the probes. The commit record stays. The cost
-            is the ratio of the typical steps of two runs that follow each other: the mean without the slowest and the
-            fastest tenth, where the probes are, which have a budget of their own. The median over the rounds counts.
+            is the ratio of the mean steps of two runs that follow each other, without steps that probe, which have a budget
+            of their own, and without those the machine made half as long again. The median over the rounds counts.
 
             EXAMPLES
               headway bench instruments --preset nanogpt-cpu --rounds 15
