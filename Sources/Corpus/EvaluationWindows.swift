@@ -59,16 +59,15 @@ package struct EvaluationWindows: Sendable {
         return judged
     }
 
-    /// Fills row r with the full window `indices`[r].
+    /// Fills each of `rows` rows with the full window `index`(row).
     package func fill(
-        _ indices: some Sequence<Int>, from tokens: TokenShard, inputs: UnsafeMutablePointer<Int32>, targets: UnsafeMutablePointer<Int32>
+        rows: Int, from tokens: TokenShard, inputs: UnsafeMutablePointer<Int32>, targets: UnsafeMutablePointer<Int32>, _ index: (Int) -> Int
     ) {
-        var row = 0
-        for index in indices {
+        for row in 0..<rows {
+            let index = index(row)
             precondition(index >= 0 && index < fullCount, "window \(index) of \(fullCount)")
             tokens.copy(from: index * context, length: context, to: inputs + row * context)
             tokens.copy(from: index * context + 1, length: context, to: targets + row * context)
-            row += 1
         }
     }
 }

@@ -84,6 +84,9 @@ package final class TokenShard: @unchecked Sendable {
         }
     }
 
+    /// Tells shards of other text apart: number of tokens and their checksum.
+    package var fingerprint: String { "\(count)-\(expectedChecksum.map { String($0, radix: 16) } ?? "unchecked")" }
+
     /// Reads every token: `.badInput` if the checksum does not hold or a token is not below the vocabulary size.
     package func check() throws(UserError) {
         let bytes = UnsafeRawBufferPointer(start: tokens, count: count * (isWide ? 4 : 2))

@@ -116,19 +116,24 @@ package func preconditioned(
 }
 
 /// What is needed to ask a leaf about the update it took part in, without its having answered itself: `direction` (count)
-/// becomes Δ − W ⊙ ḡ and `weight` (count) W = c/(M − 1), with Δ = `new` − `old` the update, ḡ the mean gradient and c what
-/// the update took off the weights per unit of it. Had leaf i been like the mean of the others, the update would have
-/// been Δ + W ⊙ (gᵢ − ḡ).
+/// becomes Δ − W ⊙ ḡ and `weight` (count) W = c/(M − 1), with Δ = θ′ − θ the update, ḡ the mean gradient and c = −∂Δ/∂ḡ,
+/// through both moments; the clip factor is held. Had leaf i been like the mean of the others, the update would have been
+/// Δ + W ⊙ (gᵢ − ḡ), to first order. At the very first step c is 0: Adam then steps by the sign alone.
 package func leaveOneOut(
     direction: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>, _ constants: AdamWStep, leaves: Int,
-    gradient: UnsafePointer<Float>, old: UnsafePointer<Float>, new: UnsafePointer<Float>, secondMoment: UnsafePointer<Float>, count: Int
+    gradient: UnsafePointer<Float>, from old: StatePointers, into new: StatePointers, range: Range<Int>
 ) {
-    let c = constants.stepSize * (1 - constants.beta1) * constants.clipScale / Float(leaves - 1)
+    let clip = constants.clipScale, c = constants.stepSize * (1 - constants.beta1) * clip / Float(leaves - 1)
     let correction = constants.inverseRootCorrection2, epsilon = constants.epsilon
-    for k in 0..<count {
-        let w = c / (secondMoment[k].squareRoot() * correction + epsilon)
+    // What the second moment's growth takes back, per m′ ḡ / (√v′ · denominator).
+    let back = correction * (1 - constants.beta2) * clip / (1 - constants.beta1)
+    let before = old.parameters + range.lowerBound, after = new.parameters + range.lowerBound
+    let m = new.firstMoment + range.lowerBound, v = new.secondMoment + range.lowerBound, mean = gradient + range.lowerBound
+    for k in 0..<range.count {
+        let g = mean[k], root = v[k].squareRoot(), denominator = root * correction + epsilon
+        let w = c / denominator * (1 - back * m[k] * g / (root * denominator + Float.leastNormalMagnitude))
         weight[k] = w
-        direction[k] = new[k] - old[k] - w * gradient[k]
+        direction[k] = after[k] - before[k] - w * g
     }
 }
 

@@ -41,7 +41,9 @@ package struct CreditSum: Equatable, Sendable {
     init(_ credits: [StepCredit], after start: Int, through end: Int) {
         let inside = credits.filter { $0.step > start && $0.step <= end }
         let steps = Double(end - start), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
-        var squares = scale * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
+        // Where every update has a credit, neighbours share the leaves between them: at most twice the variance.
+        let shared = inside.count == end - start ? 2.0 : 1
+        var squares = shared * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
         // What the updates without a credit may have been unlike: every n-th was asked, so that a trend is no error and
         // successive differences tell the spread (Wolter, "Introduction to Variance Estimation", 2007, chapter 8).
         if inside.count > 1 {
@@ -95,7 +97,8 @@ package struct NoiseScale: Equatable, Sendable {
 /// What the microbatches that one worker computed did for the probe loss, against those of the others.
 package struct WorkerContribution: Equatable, Sendable {
     package let slot: Int
-    package let leaves: Int
+    /// Sampled steps, and the leaves it had in them.
+    package let steps: Int, leaves: Int
     /// Mean over its leaves, and over those of all others: the predicted drop of the probe loss per leaf, nats per token.
     package let mean: Double, others: Double
     /// The difference in standard errors, over all sampled steps. Below −4: this worker's gradients do not do what the
@@ -104,7 +107,9 @@ package struct WorkerContribution: Equatable, Sendable {
     package let z: Double
 
     package static let alarm = 4.0
-    package var isSuspect: Bool { z < -Self.alarm }
+    package var isSuspect: Bool { z < -Self.alarm && steps >= Self.leastSteps }
+    /// Fewer sampled steps convict nobody.
+    package static let leastSteps = 3
 }
 
 package struct Contribution: Sendable {
@@ -181,19 +186,20 @@ package struct Contribution: Sendable {
             }
         }
         return tallies.sorted { $0.key < $1.key }.map { slot, tally in
-            WorkerContribution(slot: slot, leaves: tally.leaves, mean: tally.mine / Double(tally.leaves),
+            WorkerContribution(slot: slot, steps: tally.steps, leaves: tally.leaves, mean: tally.mine / Double(tally.leaves),
                 others: tally.others / Double(tally.otherLeaves), z: tally.variance > 0 ? tally.z / tally.variance.squareRoot() : 0)
         }
     }
 
     private struct Tally {
-        var leaves = 0, otherLeaves = 0, mine = 0.0, others = 0.0, z = 0.0, variance = 0.0
+        var steps = 0, leaves = 0, otherLeaves = 0, mine = 0.0, others = 0.0, z = 0.0, variance = 0.0
 
         /// One step: the difference of the two means, with the spread of the others as the measure of chance. That is a
         /// Student t, whose variance is (n − 1)/(n − 3) for n others.
         mutating func add(_ a: [Double], _ b: [Double]) {
             let mean = b.reduce(0, +) / Double(b.count)
             let spread = b.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(b.count - 1)
+            steps += 1
             leaves += a.count
             otherLeaves += b.count
             mine += a.reduce(0, +)

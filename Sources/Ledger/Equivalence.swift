@@ -18,14 +18,14 @@ package struct Equivalence: Equatable, Sendable {
     package let standardError: Double?
     /// The run's loss lies outside the reference's curve: it is worth at least this many steps.
     package let isBound: Bool
-    /// Whether the run is judged where its learning-rate schedule stands where the reference's stands at its end, or
-    /// both follow the same schedule: else the losses are not comparable, and neither is E.
+    /// Whether both runs had the same learning rate at every step that both committed: else the losses are not comparable,
+    /// and neither is E.
     package let samePhase: Bool
 
     /// E.
     package var value: Double { step == 0 ? 0 : referenceSteps / Double(step) }
 
-    /// Nil when the runs share no measure.
+    /// Nil when the runs share no measure: other validation texts, or none.
     package init?(_ run: RunAccount, reference: RunAccount) {
         guard let last = run.commits.last, !reference.commits.isEmpty else { return nil }
         let rates = Dictionary(reference.commits.map { ($0.step, $0.learningRate) }, uniquingKeysWith: { $1 })
@@ -34,6 +34,7 @@ package struct Equivalence: Equatable, Sendable {
             (basis, step, referenceSteps, standardError, isBound) = (.equalBits, last.step, Double(last.step), 0, false)
             return
         }
+        guard run.record.facts[RunFact.validationText] == reference.record.facts[RunFact.validationText] else { return nil }
         let mine = Contribution.probes(run.record, upTo: last.step)
         let theirs = Contribution.probes(reference.record, upTo: reference.commits.last!.step)
         if let end = mine.last, let first = theirs.first, first.audit.count == end.audit.count,

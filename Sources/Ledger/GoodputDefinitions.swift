@@ -94,6 +94,8 @@ struct GoodputDefinitions {
     /// By how much the first steps of sessions were longer than the others: start-up, to this definition.
     private var firstStepExcess: Double {
         history.sessions.reduce(0) { sum, session in
+            // A session that was rewound whole is not in the time this is taken off.
+            guard account.lineage.rows.contains(where: { record.commits[$0].session == session.number }) else { return sum }
             let durations = record.stepDurations.filter { record.commits[$0.commit].session == session.number }.map { Double($0.nanoseconds) }
             guard let begin = session.firstStep, let end = record.commits.first(where: { $0.session == session.number })?.nanoseconds,
                 end > begin, !durations.isEmpty else { return sum }

@@ -10,7 +10,8 @@ package struct IncidentBill: Sendable {
     /// Onset to the next commit; nil when none followed in its session.
     package let onsetToCommitNanoseconds: Int?
     /// How much later the next commit came than the one before it plus the run's median step of the same kind (with
-    /// or without a validation pass, and without an incident). Signed; nil without a commit on either side.
+    /// or without a validation or probe pass, and without an incident). Signed; nil without a commit on either side, or
+    /// a like step.
     package let delayNanoseconds: Int?
     /// In the run's currency.
     package let cost: Double
@@ -37,37 +38,34 @@ package struct IncidentBill: Sendable {
 
 /// How long undisturbed steps take, to tell how much longer a disturbed one took.
 private struct StepDelays {
-    private struct Kind: Hashable { var session: Int, step: Int }
+    private struct Key: Hashable { var session: Int, step: Int }
+    /// What a step does besides: steps are compared with their like.
+    private struct Kind: Hashable { var validates: Bool, probes: Bool }
     private let record: RunRecord
-    private let evaluated: Set<Kind>
+    private let validations: Set<Key>, probes: Set<Key>
     private let durations: [(commit: Int, nanoseconds: Int)]
-    private let plain: Int?
-    private let withEvaluation: Int?
+    private var typical: [Kind: Int] = [:]
 
     init(_ record: RunRecord) {
         self.record = record
-        let evaluated = Set(record.evaluations.map { Kind(session: $0.session, step: $0.step) })
-        let disturbed = Set(record.incidents.map { Kind(session: $0.session, step: $0.step) })
-        let durations = record.stepDurations
-        func typical(_ evaluating: Bool) -> Int? {
-            median(durations.filter {
-                let commit = record.commits[$0.commit]
-                let kind = Kind(session: commit.session, step: commit.step - 1)
-                return !disturbed.contains(kind) && evaluated.contains(kind) == evaluating
-            }.map(\.nanoseconds))
-        }
-        (self.evaluated, self.durations) = (evaluated, durations)
-        plain = typical(false)
-        withEvaluation = typical(true)
+        validations = Set(record.evaluations.map { Key(session: $0.session, step: $0.step) })
+        probes = Set(record.probes.map { Key(session: $0.session, step: $0.step) })
+        durations = record.stepDurations
+        let disturbed = Set(record.incidents.map { Key(session: $0.session, step: $0.step) })
+        var undisturbed: [Kind: [Int]] = [:]
+        for (index, nanoseconds) in durations where !disturbed.contains(key(index)) { undisturbed[kind(index), default: []].append(nanoseconds) }
+        typical = undisturbed.compactMapValues { median($0) }
     }
 
+    private func key(_ commit: Int) -> Key { Key(session: record.commits[commit].session, step: record.commits[commit].step - 1) }
+    private func kind(_ commit: Int) -> Kind { Kind(validates: validations.contains(key(commit)), probes: probes.contains(key(commit))) }
+
+    /// Nil where there is no like step to compare with.
     func delay(_ incident: IncidentRow) -> Int? {
         guard let (index, nanoseconds) = durations.first(where: {
             let commit = record.commits[$0.commit]
             return commit.session == incident.session && commit.nanoseconds >= incident.onsetNanoseconds
         }) else { return nil }
-        let commit = record.commits[index]
-        let isEvaluated = evaluated.contains(Kind(session: commit.session, step: commit.step - 1))
-        return ((isEvaluated ? withEvaluation : nil) ?? plain).map { nanoseconds - $0 }
+        return typical[kind(index)].map { nanoseconds - $0 }
     }
 }

@@ -132,8 +132,8 @@ package struct CommitRow: Equatable, Sendable {
     package var stateHash: String
     /// For each leaf, the replica whose execution was used.
     package var leafReplicas: [Int]
-    /// For each leaf, −⟨gᵢ, Δᵢ⟩ in nats per token: gᵢ its mean gradient, Δᵢ this update as it would have been without this
-    /// leaf. By how much it promised to lower the loss, seen from where it began. Empty when not recorded.
+    /// For each leaf, −⟨gᵢ, Δᵢ⟩ in nats per token: gᵢ its mean gradient, Δᵢ this update as it would have been had this
+    /// leaf been like the mean of the others. By how much it promised to lower the loss, seen from where it began. Empty when not recorded.
     package var leafForesight: [Double]
     /// For each leaf, −⟨gᵢ, θ − θ′⟩ in nats per token: θ the weights before this update, θ′ those before the update
     /// before. By how much that earlier update lowered the loss, seen from where it ended, on text it had not seen.
@@ -348,6 +348,7 @@ package enum RunFact {
     package static let costPerWorkerHour = "cost.workerHour"
     package static let currency = "cost.currency"
     package static let lossFloor = "loss.floor"                 // nats per token; absent when unknown
+    package static let validationText = "validation.text"          // tells other validation texts from this one
     package static let bytesPerToken = "bytes.perToken"         // of the validation text
     package static let finalDigest = "final.sha256"             // of (θ, m, v) after the last step
     package static let initialHash = "initial.stateHash"        // of the state before the first step

@@ -36,7 +36,7 @@ package struct Verification: Sendable {
             Verification.closure(account), Verification.overlaps(account), Verification.named(account),
             Verification.chain(account), Verification.initialState(account), Verification.fates(account),
             Verification.leaves(account), Verification.product(account), Verification.figures(account),
-            Verification.windows(account), Verification.clocks(account), Verification.faults(account.record),
+            Verification.windows(account), Verification.faults(account.record),
         ]
     }
 

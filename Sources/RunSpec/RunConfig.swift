@@ -1,9 +1,8 @@
 /// Everything that decides a run: two runs with equal configurations and equal corpora end with equal bits, whatever
-/// the number of workers and the faults.
+/// the number of workers and the faults (but for faults that are bad data).
 package struct RunConfig: Hashable, Sendable {
     package enum Corpus: String, CaseIterable, Sendable { case tales, text }
     package enum TokenizerKind: String, CaseIterable, Sendable { case byte, char }
-    package enum Pinning: String, CaseIterable, Sendable { case auto, on, off }
 
     package struct Data: Hashable, Sendable {
         package var corpus = Corpus.tales
@@ -38,7 +37,8 @@ package struct RunConfig: Hashable, Sendable {
         package var tokens = 0
     }
     package struct Probe: Hashable, Sendable {
-        /// Share of the training compute that probe passes and contribution sampling may cost; 0: none.
+        /// Share of the training compute that windows may cost, each with the pass that closes it and its part of
+        /// contribution sampling; 0: none. The pass before the first window comes on top.
         package var budget = 0.01
         /// Steps between probe passes; doubled while the effect of a window is indeterminate.
         package var window = 50

@@ -52,8 +52,7 @@ extension Launcher {
 
     private func unfinished() -> Unfinished {
         Unfinished(leaves: shared.leaves.unfinished(step: step), chunks: shared.updates.unfinished(step: step),
-            evaluationUnits: shared.evaluations.unfinished(step: step, in: description.heldOut.due(
-                validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)))
+            evaluationUnits: shared.evaluations.unfinished(step: step, in: shared.due(step, config)))
     }
 
     /// Notes that the fault that ended the worker fired, if one did.

@@ -76,10 +76,13 @@ extension PreparedRun {
             return nil
         }
         let step = record.commits.last?.step ?? 0
-        // The record comes before the announcement: the launcher may have died between the two.
-        let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
+        // The record comes before the announcement, and that is several words: the launcher may have died anywhere in
+        // between. Whichever generation has the recorded state is the one.
+        let likely = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
+        let generations = [likely] + (0..<SharedLayout.generationCount).filter { $0 != likely }
         guard shared.committedStep == step || shared.committedStep == step - 1,
-            fingerprintState(shared, generation: generation, step: step) == record.lastHash else { return nil }
+            let generation = generations.first(where: { fingerprintState(shared, generation: $0, step: step) == record.lastHash })
+        else { return nil }
         shared.prepareAdoption(step: step, generation: generation)
         return shared
     }
@@ -124,7 +127,11 @@ extension PreparedRun {
                 kill(orphan: replica, folder, segment: description.segmentName)
                 var last = record.flights[replica.replica]?.last
                 if let ring = try? FlightRing(opening: folder.flightPath(replica: replica.replica)) {
-                    let (events, _) = ring.drain(from: UInt64(record.flights[replica.replica]?.count ?? 0))
+                    let stored = UInt64((record.flights[replica.replica]?.count ?? 0) + replica.lostEvents)
+                    let (drained, lost) = ring.drain(from: stored)
+                    // Events that were lost and not yet counted shift the ring: what is stored is not stored twice.
+                    let events = drained.filter { $0.nanoseconds > last?.nanoseconds ?? 0 }
+                    replica.lostEvents += Int(lost)
                     try ledger.append(events, replica: replica.replica)
                     last = events.last ?? last
                 }

@@ -121,6 +121,9 @@ extension PreparedRun {
             try folder.write(config, description)
             let ledger = try LedgerStore(writing: folder.ledgerPath)
             try record(facts: config, description, parameters, hash, in: ledger)
+            if description.heldOut.validation > 0 {
+                try ledger.setFact(RunFact.validationText, TokenShard(folder.dataPath + "/val.tokens", checked: false).fingerprint)
+            }
             let start = SessionStart(stateHash: hash)
             try begin(start, options, in: ledger)
             return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger, start: start)
@@ -141,7 +144,7 @@ extension PreparedRun {
                 identity: description.identityWord(config))
         } catch .outOfMemory(let needed, let free) {
             func size(_ bytes: Int) -> String { bytes < 1_000_000_000 ? decimal(Double(bytes) / 1e6, 1) + " MB" : decimal(Double(bytes) / 1e9, 1) + " GB" }
-            throw UserError(.system, "the run needs \(size(needed)) of shared memory and \(size(free)) can be had in /dev/shm: \(config.batch.microbatches + 1) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or a machine with more memory")
+            throw UserError(.system, "the run needs \(size(needed)) of shared memory and \(size(free)) can be had in /dev/shm: \(config.batch.microbatches + (description.heldOut.probe > 0 ? 2 : 1)) gradients and \(SharedLayout.generationCount) generations of \(parameters.parameterCount) parameters; use a smaller model or fewer batch.microbatches, or a machine with more memory")
         } catch {
             throw UserError(.system, "shared memory \(description.segmentName): \(error)")
         }

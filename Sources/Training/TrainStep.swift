@@ -73,7 +73,7 @@ final class TrainStep {
     /// Own held-out units that are due with the weights before the step, and own leaves, until everybody's are there.
     /// Survivors of a loss find the lost units to be theirs and go on computing.
     private func compute(_ step: Int) throws {
-        let due = due(step)
+        let due = shared.due(step, config)
         while true {
             if let unit = shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) {
                 evaluate(unit, step)
@@ -89,12 +89,6 @@ final class TrainStep {
                 try wait { allComputed(step, due) || hasWork(step, due) }
             }
         }
-    }
-
-    /// The held-out units to be done with the weights before `step`.
-    private func due(_ step: Int) -> Range<Int> {
-        shared.layout.heldOut.due(
-            validates: config.evaluates(after: step), probes: shared.probeStep == step, takesGradient: shared.gradientStep == step)
     }
 
     private func allComputed(_ step: Int, _ due: Range<Int>) -> Bool {
@@ -182,8 +176,8 @@ final class TrainStep {
             shared.setFingerprint(chunk, generation: generation, fingerprint(new, range: range))
             guard credits else { return }
             leaveOneOut(
-                direction: direction, weight: weight, constants, leaves: leaves, gradient: shared.reducedGradient + at,
-                old: old.parameters + at, new: new.parameters + at, secondMoment: new.secondMoment + at, count: range.count)
+                direction: direction, weight: weight, constants, leaves: leaves, gradient: shared.reducedGradient, from: old, into: new,
+                range: range)
             for leaf in 0..<leaves {
                 shared.setLeafSum(leaf, .moving, chunk: chunk, leaveOneOutProduct(
                     shared.gradient(leaf) + at, scale: scale, direction: direction, weight: weight, count: range.count))
@@ -230,7 +224,7 @@ final class TrainStep {
             data.probeGradient(transformer, parameters: parameters, into: shared.probeGradient)
         }
         shared.evaluations.markDone(unit, step: step)
-        if shared.evaluations.allDone(step: step, in: due(step)) {
+        if shared.evaluations.allDone(step: step, in: shared.due(step, config)) {
             shared.ring()
             ringDoorbell()
         }
@@ -238,7 +232,7 @@ final class TrainStep {
 
     /// After the last step: the validation and probe passes that close the run.
     private func finalEvaluation(_ step: Int) throws {
-        let due = due(step)
+        let due = shared.due(step, config)
         func next() -> Int? { shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) }
         while !shared.stopRequested {
             if let unit = next() {
@@ -286,6 +280,11 @@ struct ChunkSegments {
 }
 
 extension SharedState {
+    /// The held-out units to be done with the weights before `step`.
+    func due(_ step: Int, _ config: RunConfig) -> Range<Int> {
+        layout.heldOut.due(validates: config.evaluates(after: step), probes: probeStep == step, takesGradient: gradientStep == step)
+    }
+
     func pointers(generation: Int) -> StatePointers {
         StatePointers(parameters: state(generation: generation, part: 0), firstMoment: state(generation: generation, part: 1),
             secondMoment: state(generation: generation, part: 2))

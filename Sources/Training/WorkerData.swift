@@ -61,7 +61,7 @@ final class WorkerData {
     func probe(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, _ each: (Int, Double) -> Void) {
         guard let validation, let windows else { preconditionFailure("no validation text") }
         let first = unit * sequences
-        windows.fill((first..<first + sequences).lazy.map { self.probeWindow($0) }, from: validation, inputs: inputs, targets: targets)
+        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probeWindow(first + $0) }
         transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
         transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses)
         for row in 0..<sequences { each(first + row, sequenceLosses[row]) }
@@ -70,7 +70,7 @@ final class WorkerData {
     /// The gradient of the summed loss of one microbatch of the decision probe.
     func probeGradient(_ transformer: Transformer, parameters: UnsafePointer<Float>, into gradient: UnsafeMutablePointer<Float>) {
         guard let validation, let windows else { preconditionFailure("no validation text") }
-        windows.fill((0..<sequences).lazy.map { self.probeWindow(2 * $0) }, from: validation, inputs: inputs, targets: targets)
+        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probeWindow(2 * $0) }
         transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
         _ = transformer.backward(parameters: parameters, targets: targets, gradient: gradient)
     }

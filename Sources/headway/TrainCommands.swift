@@ -7,7 +7,7 @@ import Training
 
 /// Options that a session takes, new or resumed.
 struct SessionFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward'. May be given several times.", valueName: "fault"))
+    @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward', or 'labels worker=1 step=50' to train on permuted targets from there on. May be given several times.", valueName: "fault"))
     var fault: [String] = []
 
     @Flag(help: "Bind each worker to a processor of its own.")

@@ -21,6 +21,7 @@ extension HeadwayCommand {
             #expect(abs(credit + total.change) < 0.1 * -total.change, "\(credit) nats per token credited, \(-total.change) measured")
             #expect(contribution.windows.first?.start == 0 && contribution.windows.last?.end == 300)
             #expect(Double(contribution.agreeing) >= 0.95 * Double(contribution.significant) && contribution.significant >= 4)
+            #expect(account.record.facts[RunFact.stepAllocations] == "0")
             #expect(!contribution.noiseScale.isEmpty && !account.record.contributions.isEmpty)
         }
 
