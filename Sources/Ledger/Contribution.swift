@@ -29,7 +29,8 @@ package struct StepCredit: Equatable, Sendable {
     }
 }
 
-/// The credits of consecutive updates, summed. Where only some have one, their mean stands for the others.
+/// The credits of consecutive updates, summed. Between updates that have one, those that have none are taken to lie on a
+/// straight line.
 package struct CreditSum: Equatable, Sendable {
     package let credit: Double
     /// From the leaves, and from not having asked every update.
@@ -37,23 +38,42 @@ package struct CreditSum: Equatable, Sendable {
     /// Updates with a credit, and all.
     package let credited: Int, updates: Int
 
-    /// Of the updates `start` + 1 ... `end`.
+    /// Of the updates `start` + 1 ... `end`; `credits` by step.
     init(_ credits: [StepCredit], after start: Int, through end: Int) {
-        let inside = credits.filter { $0.step > start && $0.step <= end }
-        let steps = Double(end - start), scale = inside.isEmpty ? 0 : steps / Double(inside.count)
+        let inside = credits.indices.filter { credits[$0].step > start && credits[$0].step <= end }
+        (credited, updates) = (inside.count, end - start)
+        guard let first = inside.first, let last = inside.last else {
+            (credit, standardError) = (0, .infinity)
+            return
+        }
+        // How many updates each credit stands for; the neighbours outside take their share of the ends.
+        var weights: [Int: Double] = [:], right = max(first - 1, 0)
+        for step in start + 1...end {
+            while right < credits.count - 1, credits[right].step < step { right += 1 }
+            let left = max(right - 1, 0), gap = Double(credits[right].step - credits[left].step)
+            let share = gap > 0 ? min(max(Double(step - credits[left].step) / gap, 0), 1) : 1
+            weights[left, default: 0] += 1 - share
+            weights[right, default: 0] += share
+        }
         // Where every update has a credit, neighbours share the leaves between them: at most twice the variance.
-        let shared = inside.count == end - start ? 2.0 : 1
-        var squares = shared * scale * inside.reduce(0.0) { $0 + ($1.standardError ?? .infinity) * ($1.standardError ?? .infinity) }
-        // What the updates without a credit may have been unlike: every n-th was asked, so that a trend is no error and
-        // successive differences tell the spread (Wolter, "Introduction to Variance Estimation", 2007, chapter 8).
-        if inside.count > 1 {
-            let n = Double(inside.count)
-            let differences = zip(inside, inside.dropFirst()).reduce(0) { $0 + ($1.1.credit - $1.0.credit) * ($1.1.credit - $1.0.credit) }
+        let common = inside.count == end - start ? 2.0 : 1
+        var sum = 0.0, squares = 0.0
+        for (index, weight) in weights.sorted(by: { $0.key < $1.key }) where weight > 0 {
+            let error = credits[index].standardError ?? .infinity
+            sum += weight * credits[index].credit
+            squares += common * weight * error * error
+        }
+        // Every n-th update was asked: a trend is no error, successive differences tell the spread (Wolter, "Introduction
+        // to Variance Estimation", 2007, chapter 8).
+        if last > first {
+            let n = Double(inside.count), steps = Double(end - start)
+            let differences = (first..<last).reduce(0) { sum, index in
+                let difference = credits[index + 1].credit - credits[index].credit
+                return sum + difference * difference
+            }
             squares += steps * steps * differences / (2 * (n - 1)) / n * (1 - n / steps)
         }
-        credit = scale * inside.reduce(0) { $0 + $1.credit }
-        standardError = squares.squareRoot()
-        (credited, updates) = (inside.count, end - start)
+        (credit, standardError) = (sum, squares.squareRoot())
     }
 }
 

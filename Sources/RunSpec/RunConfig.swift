@@ -83,7 +83,7 @@ package struct RunConfig: Hashable, Sendable {
     package func credits(update step: Int) -> Bool {
         step >= 0 && batch.microbatches > 1 && step % max(1, (Self.tokensPerCredit + tokensPerStep - 1) / tokensPerStep) == 0
     }
-    private static let tokensPerCredit = 6912
+    private static let tokensPerCredit = 9216
 
     /// Whether the state after `step` committed steps is to be made durable.
     package func checkpoints(after step: Int) -> Bool {

@@ -10,7 +10,7 @@ extension HeadwayCommand {
 
         @Test func `windows add up, credits agree with them, and a run that learns is seen to learn`() throws {
             // Enough tokens for a credit at every step.
-            let run = try TestRun(), settings = Self.probing + ["batch.sequences=216"]
+            let run = try TestRun(), settings = Self.probing + ["batch.sequences=288"]
             let account = RunAccount(try run.expectFinished(run.train(workers: 2, settings, faults: ["crash worker=1 step=60 point=backward"]), settings, steps: 300))
             let contribution = account.contribution, total = try #require(contribution.total)
             #expect(total.verdict == .contributed && contribution.windows.count >= 8)
