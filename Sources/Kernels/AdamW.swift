@@ -26,19 +26,19 @@ package func reduceTree(
         var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
         var k = range.lowerBound
         while k < range.upperBound {
-            var node = SIMD16<Float>.zero
+            var node = Vector.zero
             for index in 0..<groups {
                 node = subtree(gradients + (index &* group &* stride &+ k), stride: stride, leaves: group)
                 // A binary counter: while the newest node is a right sibling, add it to the left one that waits.
                 var level = 0
                 while index >> level & 1 == 1 {
-                    node = load16(pending + level &* 16) + node
+                    node = load(pending + level &* 16) + node
                     level &+= 1
                 }
-                store16(node, pending + level &* 16)
+                store(node, pending + level &* 16)
             }
             node *= scale
-            store16(node, sum + k)
+            store(node, sum + k)
             let l = SIMD8<Double>(node.lowHalf), h = SIMD8<Double>(node.highHalf)
             low += l * l
             high += h * h
@@ -53,103 +53,16 @@ package func reduceTree(
 
 /// The node over `leaves` (1, 2, 4 or 8) adjacent leaves at one place.
 @inline(__always)
-private func subtree(_ p: UnsafePointer<Float>, stride: Int, leaves: Int) -> SIMD16<Float> {
+private func subtree(_ p: UnsafePointer<Float>, stride: Int, leaves: Int) -> Vector {
     switch leaves {
-    case 1: return load16(p)
-    case 2: return load16(p) + load16(p + stride)
-    case 4: return (load16(p) + load16(p + stride)) + (load16(p + 2 &* stride) + load16(p + 3 &* stride))
+    case 1: return load(p)
+    case 2: return load(p) + load(p + stride)
+    case 4: return (load(p) + load(p + stride)) + (load(p + 2 &* stride) + load(p + 3 &* stride))
     default:
-        let left = (load16(p) + load16(p + stride)) + (load16(p + 2 &* stride) + load16(p + 3 &* stride))
+        let left = (load(p) + load(p + stride)) + (load(p + 2 &* stride) + load(p + 3 &* stride))
         let q = p + 4 &* stride
-        return left + ((load16(q) + load16(q + stride)) + (load16(q + 2 &* stride) + load16(q + 3 &* stride)))
+        return left + ((load(q) + load(q + stride)) + (load(q + 2 &* stride) + load(q + 3 &* stride)))
     }
-}
-
-/// ⟨gradient, direction⟩ and |gradient|² over `count` floats, a multiple of 16: what one leaf's gradient says of a
-/// direction in weight space. Lanes in single precision, their sum in double.
-package func products(_ gradient: UnsafePointer<Float>, _ direction: UnsafePointer<Float>, count: Int) -> (along: Double, square: Double) {
-    precondition(count % 16 == 0, "\(count) floats")
-    // Two of each, so that an addition need not wait for the one before.
-    var alongEven = SIMD16<Float>.zero, alongOdd = SIMD16<Float>.zero, squareEven = SIMD16<Float>.zero, squareOdd = SIMD16<Float>.zero
-    var k = 0
-    while k &+ 32 <= count {
-        let even = load16(gradient + k), odd = load16(gradient + (k &+ 16))
-        alongEven.addProduct(even, load16(direction + k))
-        alongOdd.addProduct(odd, load16(direction + (k &+ 16)))
-        squareEven.addProduct(even, even)
-        squareOdd.addProduct(odd, odd)
-        k &+= 32
-    }
-    if k < count {
-        let last = load16(gradient + k)
-        alongEven.addProduct(last, load16(direction + k))
-        squareEven.addProduct(last, last)
-    }
-    return (total(alongEven) + total(alongOdd), total(squareEven) + total(squareOdd))
-}
-
-private func total(_ lanes: SIMD16<Float>) -> Double {
-    let sums = SIMD8<Double>(lanes.lowHalf) + SIMD8<Double>(lanes.highHalf)
-    var sum = 0.0
-    for lane in 0..<8 { sum += sums[lane] }
-    return sum
-}
-
-/// `out` (count) = `a` − `b`: how far the weights have moved.
-package func difference(_ out: UnsafeMutablePointer<Float>, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
-    var k = 0
-    while k < count {
-        store16(load16(a + k) - load16(b + k), out + k)
-        k &+= 16
-    }
-}
-
-/// `out` (count) = D ⊙ `gradient`: what AdamW at this step would take off the weights for that gradient alone, over its
-/// whole decay in the first moment, before clipping.
-package func preconditioned(
-    _ out: UnsafeMutablePointer<Float>, _ gradient: UnsafePointer<Float>, secondMoment: UnsafePointer<Float>, _ constants: AdamWStep,
-    count: Int
-) {
-    for k in 0..<count {
-        out[k] = constants.learningRate * gradient[k] / (secondMoment[k].squareRoot() * constants.inverseRootCorrection2 + constants.epsilon)
-    }
-}
-
-/// What is needed to ask a leaf about the update it took part in, without its having answered itself: `direction` (count)
-/// becomes Δ − W ⊙ ḡ and `weight` (count) W = c/(M − 1), with Δ = θ′ − θ the update, ḡ the mean gradient and c = −∂Δ/∂ḡ,
-/// through both moments; the clip factor is held. Had leaf i been like the mean of the others, the update would have been
-/// Δ + W ⊙ (gᵢ − ḡ), to first order. At the very first step c is 0: Adam then steps by the sign alone.
-package func leaveOneOut(
-    direction: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>, _ constants: AdamWStep, leaves: Int,
-    gradient: UnsafePointer<Float>, from old: StatePointers, into new: StatePointers, range: Range<Int>
-) {
-    let clip = constants.clipScale, c = constants.stepSize * (1 - constants.beta1) * clip / Float(leaves - 1)
-    let correction = constants.inverseRootCorrection2, epsilon = constants.epsilon
-    // What the second moment's growth takes back, per m′ ḡ / (√v′ · denominator).
-    let back = correction * (1 - constants.beta2) * clip / (1 - constants.beta1)
-    let before = old.parameters + range.lowerBound, after = new.parameters + range.lowerBound
-    let m = new.firstMoment + range.lowerBound, v = new.secondMoment + range.lowerBound, mean = gradient + range.lowerBound
-    for k in 0..<range.count {
-        let g = mean[k], root = v[k].squareRoot(), denominator = root * correction + epsilon
-        let w = c / denominator * (1 - back * m[k] * g / (root * denominator + Float.leastNormalMagnitude))
-        weight[k] = w
-        direction[k] = after[k] - before[k] - w * g
-    }
-}
-
-/// ⟨g, direction + weight ⊙ g⟩ with g = scale · `gradient`, over `count` floats, a multiple of 16.
-package func leaveOneOutProduct(
-    _ gradient: UnsafePointer<Float>, scale: Float, direction: UnsafePointer<Float>, weight: UnsafePointer<Float>, count: Int
-) -> Double {
-    precondition(count % 16 == 0, "\(count) floats")
-    var sum = SIMD16<Float>.zero
-    var k = 0
-    while k < count {
-        let g = load16(gradient + k) * scale
-        sum.addProduct(g, load16(direction + k).addingProduct(load16(weight + k), g))
-        k &+= 16
-    }
-    return total(sum)
 }
 
 /// The constants of one AdamW update (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019),
@@ -233,16 +146,6 @@ private func fold(_ lanes: SIMD16<UInt32>, into hash: inout UInt64) {
         hash = (hash ^ UInt64(lanes[lane])) &* 0x9E37_79B9_7F4A_7C15
         hash ^= hash >> 29
     }
-}
-
-@inline(__always)
-private func load16(_ p: UnsafePointer<Float>) -> SIMD16<Float> {
-    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self)
-}
-
-@inline(__always)
-private func store16(_ value: SIMD16<Float>, _ p: UnsafeMutablePointer<Float>) {
-    UnsafeMutableRawPointer(p).storeBytes(of: value, as: SIMD16<Float>.self)
 }
 
 @inline(__always)

@@ -1,0 +1,130 @@
+import Collectives
+import Coordination
+import Ledger
+import RunSpec
+
+/// Steps and what is known of them: votes become records, records become announcements; held-out passes are noted.
+extension Launcher {
+    func lookAtVotes() throws {
+        // Votes first: where they are complete, the passes that were due before them are too.
+        guard case .computing(let step) = commits.state else { return try lookAtHeldOut() }
+        let complete = shared.updates.allDone(step: step)
+        try lookAtHeldOut()
+        for effect in commits.receive(.votes(step: step, complete: complete)) {
+            guard case .record(let committed) = effect else { continue }
+            try record(commit: committed)
+            for effect in commits.receive(.recorded(step: committed)) {
+                guard case .announce(let committed, let stop) = effect else { continue }
+                try announce(committed: committed, stop: stop)
+            }
+        }
+    }
+
+    /// Writes the record that makes step `committed`; from here on the step counts.
+    private func record(commit committed: Int) throws {
+        let loss = shared.stepLoss, norm = shared.gradientNorm
+        guard loss.nats.isFinite, norm.isFinite else {
+            throw UserError(.runFailed, "step \(committed) has loss \(loss.nats / Double(loss.tokens)) and gradient norm \(norm); nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
+        }
+        let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
+        let now = MonotonicClock.nanoseconds()
+        // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
+        let credits = description.instrumented && config.credits(update: committed - 1)
+        let credited = description.instrumented && config.credits(update: committed - 2) && shared.previousGeneration != nil
+        try ledger.append(CommitRow(
+            session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
+            gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
+            stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
+            leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
+        try recordContributions(committed - 1, at: now)
+        stateHash = hash
+        lastLoss = loss.nats / Double(loss.tokens)
+        for incident in openIncidents where incident.plannedNanoseconds == nil {
+            notify(.message("\(incident.description); it had not joined yet"))
+        }
+        openIncidents.removeAll()
+        recentCommits.append((now, committed))
+        if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
+            recentCommits.removeFirst()
+        }
+    }
+
+    private var tokensPerLeaf: Double { Double(config.tokensPerStep / config.batch.microbatches) }
+
+    /// Sums over each leaf, made means over its tokens.
+    private func leafMeans(_ kind: LeafSum, times factor: Double) -> [Double] {
+        shared.leafSums(kind).map { $0 * factor / tokensPerLeaf }
+    }
+
+    /// What the leaves of `step` did for the decision probe, if that was asked, and faults that only show in the data.
+    private func recordContributions(_ step: Int, at now: UInt64) throws {
+        if shared.gradientStep == step {
+            // The probe's gradient is over one microbatch, as the leaves' are; each leaf has 1/M of the update.
+            let factor = 1 / (tokensPerLeaf * Double(config.batch.microbatches))
+            try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor)))
+        }
+        for (index, fault) in faults.enumerated() where fault.kind == .labels && !notedFaults.contains(index) && shared.faultHasFired(index) {
+            notedFaults.insert(index)
+            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: now))
+        }
+    }
+
+    /// Lets the workers go on from `committed`: the new generation becomes current, whoever is ready joins, a
+    /// checkpoint that is due pins the generation before anyone can write over it.
+    private func announce(committed: Int, stop: Bool) throws {
+        step = committed
+        let current = shared.nextGeneration
+        if !stop { try apply(views.receive(.committed), ring: false) }
+        // A checkpoint that falls due while the one before is still being written waits for it; training does not.
+        if config.checkpoints(after: step) { checkpointWanted = true }
+        let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
+        let pinned = checkpoint ? current : writer?.generation
+        let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
+        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        shared.announce(step: step, current: current, next: next, previous: shared.currentGeneration, stop: stop)
+        if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
+        if isComplete && !stop { leave() }
+    }
+
+    /// Notes validation and probe passes when their last units are there; after the last step the workers are free to
+    /// leave then.
+    private func lookAtHeldOut() throws {
+        let units = description.heldOut
+        if units.validation > 0, config.evaluates(after: step), evaluated != step, shared.evaluations.allDone(step: step, in: units.validationUnits) {
+            try recordValidation()
+        }
+        if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(step: step, in: units.probeUnits) { try recordProbe() }
+        if isComplete && !shared.stopRequested { leave() }
+    }
+
+    private func recordProbe() throws {
+        let count = description.heldOut.probe * config.sequencesPerMicrobatch
+        let losses = (0..<count).map { shared.probeLoss($0) }
+        let row = ProbeRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(),
+            decision: stride(from: 0, to: count, by: 2).map { losses[$0] }, audit: stride(from: 1, to: count, by: 2).map { losses[$0] },
+            tokensPerSequence: config.model.context)
+        try ledger.append(row)
+        probes.took(row)
+    }
+
+    private func recordValidation() throws {
+        evaluated = step
+        let loss = shared.evaluationLoss
+        try ledger.append(EvaluationRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(), lossSum: loss.nats, tokens: loss.tokens))
+        let floor = description.lossFloor.map { ", floor \(decimal($0, 4))" } ?? ""
+        notify(.message("step \(step): validation loss \(decimal(loss.nats / Double(loss.tokens), 4)) over \(loss.tokens) tokens\(floor)"))
+    }
+
+    /// Tells the workers to leave; nothing is under way.
+    func leave() {
+        _ = views.receive(.stopping)
+        shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: true)
+    }
+
+    /// SHA-256 over the step and the fingerprints of all chunks: what the lineage is chained from.
+    package static func stateHash(step: Int, fingerprints: [UInt64]) -> String {
+        var bytes: [UInt8] = []
+        for word in [UInt64(step)] + fingerprints { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+        return sha256(bytes)
+    }
+}
