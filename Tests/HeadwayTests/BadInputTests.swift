@@ -51,7 +51,7 @@ extension HeadwayCommand {
             Case("fault beyond the steps", ["--fault", "crash worker=0 step=50"], .usage, "the run has steps 0 to 49"),
             Case("fault that makes no sense", ["--fault", "crash worker=0"], .usage, "say at which step"),
             Case("model too large for the memory", ["--set", "model.width=16384", "--set", "model.hidden=65536", "--set", "model.layers=64"], .system, "of shared memory", "GB"),
-            Case("batch too large for the memory", ["--set", "batch.microbatches=65536", "--set", "batch.sequences=65536", "--set", "model.width=1024"], .system, "of shared memory", "65537 gradients"),
+            Case("batch too large for the memory", ["--set", "batch.microbatches=65536", "--set", "batch.sequences=65536", "--set", "model.width=1024"], .system, "of shared memory", "65538 gradients"),
         ]
 
         @Test(arguments: cases)
