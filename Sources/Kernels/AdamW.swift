@@ -44,10 +44,7 @@ package func reduceTree(
             high += h * h
             k &+= 16
         }
-        let lanes = low + high
-        var total = 0.0
-        for lane in 0..<8 { total += lanes[lane] }
-        return total
+        return (low + high).total
     }
 }
 

@@ -24,12 +24,7 @@ package func products(_ gradient: UnsafePointer<Float>, _ direction: UnsafePoint
     return (total(alongEven) + total(alongOdd), total(squareEven) + total(squareOdd))
 }
 
-private func total(_ lanes: Vector) -> Double {
-    let sums = SIMD8<Double>(lanes.lowHalf) + SIMD8<Double>(lanes.highHalf)
-    var sum = 0.0
-    for lane in 0..<8 { sum += sums[lane] }
-    return sum
-}
+private func total(_ lanes: Vector) -> Double { (SIMD8<Double>(lanes.lowHalf) + SIMD8<Double>(lanes.highHalf)).total }
 
 /// `out` (count) = `a` − `b`: how far the weights have moved.
 package func difference(_ out: UnsafeMutablePointer<Float>, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {

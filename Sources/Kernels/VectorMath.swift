@@ -51,6 +51,15 @@ extension SIMD16<Float> {
     @inline(__always) func larger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
 }
 
+extension SIMD8<Double> {
+    /// The sum of the lanes in order.
+    @inline(__always) var total: Double {
+        var sum = 0.0
+        for lane in 0..<8 { sum += self[lane] }
+        return sum
+    }
+}
+
 /// log₂ e: kernels fold it into a factor they multiply with anyway.
 let log2e: Float = 1.44269504
 

@@ -1,5 +1,5 @@
-// Did the compute reduce the loss? Three answers, never mixed: the fate of every execution (Fates), the credit of every
-// step (free, noisy), and the effect of windows of steps on held-out text (measured). Pure functions of the record.
+// Did the compute reduce the loss? Three answers, never mixed: the fate of every execution (Fates), the credit of updates
+// (estimated, noisy), and the effect of windows of steps on held-out text (measured). Pure functions of the record.
 
 /// By how much one committed update lowered the loss, by the trapezoidal rule: half of what the gradients said where it
 /// began, half of what they said where it ended. That is exact where the loss is quadratic along the update. The

@@ -58,7 +58,7 @@ package struct Headlines: Sendable {
     init(
         _ record: RunRecord, _ lineage: Lineage, _ log: FlightLog, _ fates: Fates, _ accounts: Accounts, equivalence: Double
     ) {
-        wallSeconds = Headlines.wallSeconds(record)
+        wallSeconds = Double(record.sessionSpans.reduce(0) { $0 + Int($1.end - $1.start) }) / 1e9
         workerSeconds = Double(accounts.budgetNanoseconds) / 1e9
         committedSteps = lineage.rows.count
         committedTokens = fates.committedTokens
@@ -87,20 +87,6 @@ package struct Headlines: Sendable {
         pricePerWorkerSecond = (record.facts[RunFact.costPerWorkerHour].flatMap { Double($0) } ?? 0) / 3600
         currency = record.facts[RunFact.currency] ?? ""
     }
-
-    private static func wallSeconds(_ record: RunRecord) -> Double {
-        var total = 0
-        for session in Set(record.slots.map(\.session)) {
-            let slots = record.slots.filter { $0.session == session }
-            let row = record.sessions.first { $0.session == session }
-            guard let closed = slots.map(\.closedNanoseconds).max(), let opened = slots.map(\.openedNanoseconds).min() else { continue }
-            let first = record.replicas.filter { $0.session == session }.map(\.spawnedNanoseconds).min() ?? opened
-            let end = max(row?.endedNanoseconds ?? closed, first)
-            let commit = record.commits.last { $0.session == session }?.nanoseconds ?? end
-            total += Int(max(end, commit)) - Int(first)
-        }
-        return Double(total) / 1e9
-    }
 }
 
 /// 0 when nothing is divided by nothing.
@@ -112,6 +98,17 @@ func median(_ values: [Int]) -> Int? {
 }
 
 extension RunRecord {
+    /// Every session that provisioned something, in order: from its first spawn to the last thing known of it.
+    var sessionSpans: [(session: Int, start: UInt64, end: UInt64)] {
+        Set(slots.map(\.session)).sorted().map { session in
+            let slots = slots.filter { $0.session == session }, row = sessions.first { $0.session == session }
+            let opened = slots.map(\.openedNanoseconds).min() ?? 0, closed = slots.map(\.closedNanoseconds).max() ?? 0
+            let start = replicas.filter { $0.session == session }.map(\.spawnedNanoseconds).min() ?? opened
+            let commit = commits.last { $0.session == session }?.nanoseconds ?? 0
+            return (session, start, max(row?.endedNanoseconds ?? closed, start, commit))
+        }
+    }
+
     /// Time from one commit to the next of the following step, within a session.
     var stepDurations: [(commit: Int, nanoseconds: Int)] {
         zip(commits.indices, commits.indices.dropFirst()).compactMap { a, b in

@@ -53,11 +53,8 @@ struct JobHistory {
         let firstSteps = fates.executions.reduce(into: [Int: UInt64]()) { $0[$1.place.session] = min($0[$1.place.session] ?? .max, $1.start) }
         let lastCommits = record.commits.reduce(into: [Int: UInt64]()) { $0[$1.session] = $1.nanoseconds }
         var result: [Session] = [], endedUnixSeconds: Double?
-        for number in Set(record.slots.map(\.session)).sorted() {
-            let slots = record.slots.filter { $0.session == number }, row = record.sessions.first { $0.session == number }
-            let opened = slots.map(\.openedNanoseconds).min() ?? 0, closed = slots.map(\.closedNanoseconds).max() ?? 0
-            let start = record.replicas.filter { $0.session == number }.map(\.spawnedNanoseconds).min() ?? opened
-            let end = max(row?.endedNanoseconds ?? closed, start, lastCommits[number] ?? 0)
+        for (number, start, end) in record.sessionSpans {
+            let row = record.sessions.first { $0.session == number }
             let gap = endedUnixSeconds.map { max(0, (row?.startedUnixSeconds ?? 0) - $0) } ?? 0
             endedUnixSeconds = row.map { $0.startedUnixSeconds + Double(max(end, $0.startedNanoseconds) - $0.startedNanoseconds) / 1e9 }
             result.append(Session(

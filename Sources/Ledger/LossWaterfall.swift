@@ -2,7 +2,7 @@
 
 /// Worker-nanoseconds, each a part of the one before; `contributed`, `indeterminate`, `harmful` and `unmeasured` share
 /// out `kept`. The first four are exact; which of the last four kept compute belongs to is measured, window by window.
-package struct LossWaterfall: Equatable, Sendable {
+package struct LossWaterfall: Equatable, Encodable, Sendable {
     package let provisioned: Int
     /// From spawn to the end, or to the onset of the fault that ended a worker.
     package let alive: Int

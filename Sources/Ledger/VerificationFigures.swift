@@ -19,7 +19,6 @@ extension Verification {
         func time(_ matches: (Category) -> Bool) -> Double {
             Double(intervals.reduce(0) { $0 + (matches($1.category) ? Int($1.end) - Int($1.start) : 0) })
         }
-        func share(_ a: Double, _ b: Double) -> Double { b == 0 ? 0 : a / b }
         let budget = Double(record.slots.reduce(0) { $0 + Int($1.closedNanoseconds) - Int($1.openedNanoseconds) })
         let productive = time { $0 == .productiveCompute }, wasted = time { $0.group == .waste }, steps = time { $0.group == .step }
         let hashes = account.commits.reduce(into: [String: CommitRow]()) { $0[$1.stateHash + "\($1.step)"] = $1 }
@@ -35,19 +34,19 @@ extension Verification {
             Figure(name: "worker-seconds", reported: h.workerSeconds, recomputed: budget / 1e9),
             Figure(name: "committed steps", reported: Double(h.committedSteps), recomputed: Double(hashes.count)),
             Figure(name: "committed tokens", reported: Double(h.committedTokens), recomputed: committed),
-            Figure(name: "compute goodput", reported: h.computeGoodput, recomputed: share(productive, budget)),
-            Figure(name: "step goodput", reported: h.stepGoodput, recomputed: share(productive + steps, budget)),
-            Figure(name: "A", reported: e.availability, recomputed: share(alive, budget)),
-            Figure(name: "R", reported: e.runtime, recomputed: share(productive + wasted, alive)),
-            Figure(name: "C", reported: e.commitment, recomputed: share(productive, productive + wasted)),
-            Figure(name: "S", reported: e.speed, recomputed: share(reference, productive)),
-            Figure(name: "effective goodput", reported: e.product, recomputed: share(reference, budget) * e.equivalence),
+            Figure(name: "compute goodput", reported: h.computeGoodput, recomputed: ratio(productive, budget)),
+            Figure(name: "step goodput", reported: h.stepGoodput, recomputed: ratio(productive + steps, budget)),
+            Figure(name: "A", reported: e.availability, recomputed: ratio(alive, budget)),
+            Figure(name: "R", reported: e.runtime, recomputed: ratio(productive + wasted, alive)),
+            Figure(name: "C", reported: e.commitment, recomputed: ratio(productive, productive + wasted)),
+            Figure(name: "S", reported: e.speed, recomputed: ratio(reference, productive)),
+            Figure(name: "effective goodput", reported: e.product, recomputed: ratio(reference, budget) * e.equivalence),
             Figure(name: "cost", reported: h.cost, recomputed: budget / 1e9 * price),
         ]
         // Without the size of a step nobody can say how many tokens an execution had that no commit counts.
         if perLeaf > 0 || thrownAway == 0 {
             figures.append(Figure(name: "processed tokens", reported: Double(h.processedTokens), recomputed: committed + thrownAway * perLeaf))
-            figures.append(Figure(name: "token goodput", reported: h.tokenGoodput, recomputed: share(committed, committed + thrownAway * perLeaf)))
+            figures.append(Figure(name: "token goodput", reported: h.tokenGoodput, recomputed: ratio(committed, committed + thrownAway * perLeaf)))
         }
         return figures
     }

@@ -75,12 +75,7 @@ struct GPT2Block {
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 {
-            scratch.qkv.turn(w + at.qkv)
-            scratch.output.turn(w + at.project1)
-            scratch.up.turn(w + at.expand)
-            scratch.down.turn(w + at.project2)
-        }
+        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.project1, up: w + at.expand, down: w + at.project2) }
         // mid (R, C) = x + bias now; the product with project1 adds the rest
         LayerNorm.forward(
             out: normed, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),

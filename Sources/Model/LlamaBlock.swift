@@ -99,12 +99,7 @@ struct LlamaBlock {
     /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 {
-            scratch.qkv.turn(w + at.qkv)
-            scratch.output.turn(w + at.output)
-            scratch.up.turn(w + at.gateUp)
-            scratch.down.turn(w + at.down)
-        }
+        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.output, up: w + at.gateUp, down: w + at.down) }
         // mid (R, C) = x now; the product with output adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)

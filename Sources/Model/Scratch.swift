@@ -35,6 +35,16 @@ struct Scratch {
     }
 }
 
+extension Scratch {
+    /// Prepares a layer's four products, before its first slice goes forward; holds until the next layer's.
+    func turn(qkv: UnsafePointer<Float>, output: UnsafePointer<Float>, up: UnsafePointer<Float>, down: UnsafePointer<Float>) {
+        self.qkv.turn(qkv)
+        self.output.turn(output)
+        self.up.turn(up)
+        self.down.turn(down)
+    }
+}
+
 extension UnsafePointer<Float> {
     /// The parameter at `offset`, for those that a model may lack.
     func at(_ offset: Int?) -> UnsafePointer<Float>? { offset.map { self + $0 } }

@@ -36,7 +36,8 @@ extension Launcher {
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
             leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
-        try recordContributions(committed - 1, at: now)
+        try recordContributions(committed - 1)
+        try recordDataFaults(at: now)
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
         for incident in openIncidents where incident.plannedNanoseconds == nil {
@@ -56,13 +57,16 @@ extension Launcher {
         shared.leafSums(kind).map { $0 * factor / tokensPerLeaf }
     }
 
-    /// What the leaves of `step` did for the decision probe, if that was asked, and faults that only show in the data.
-    private func recordContributions(_ step: Int, at now: UInt64) throws {
-        if shared.gradientStep == step {
-            // The probe's gradient is over one microbatch, as the leaves' are; each leaf has 1/M of the update.
-            let factor = 1 / (tokensPerLeaf * Double(config.batch.microbatches))
-            try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor)))
-        }
+    /// What the leaves of `step` did for the decision probe, if that was asked.
+    private func recordContributions(_ step: Int) throws {
+        guard shared.gradientStep == step else { return }
+        // The probe's gradient is over one microbatch, as the leaves' are; each leaf has 1/M of the update.
+        let factor = 1 / (tokensPerLeaf * Double(config.batch.microbatches))
+        try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor)))
+    }
+
+    /// Faults that end nobody and show only in the data.
+    private func recordDataFaults(at now: UInt64) throws {
         for (index, fault) in faults.enumerated() where fault.kind == .labels && !notedFaults.contains(index) && shared.faultHasFired(index) {
             notedFaults.insert(index)
             try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: now))

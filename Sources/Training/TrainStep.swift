@@ -125,7 +125,7 @@ final class TrainStep {
         let scale = Float(1 / Double(config.tokensPerStep))
         let current = shared.pointers(generation: shared.currentGeneration)
         let previous = !config.credits(update: step - 1) ? nil : shared.previousGeneration.map { shared.state(generation: $0, part: 0) }
-        let takesGradient = shared.gradientStep == step, optimizer = optimizerStep(step, gradientNorm: 0)
+        let preconditioner = shared.gradientStep == step ? optimizerStep(step, gradientNorm: 0) : nil
         try eachOwned(shared.reductions, step, working: .reduce, waiting: .awaitReduction, point: .reduce) { chunk in
             let squares = reduceTree(
                 shared.gradient(0), stride: shared.layout.gradientStride, leaves: shared.layout.leaves,
@@ -141,8 +141,8 @@ final class TrainStep {
                     shared.setLeafSum(leaf, .square, chunk: chunk, sums.square)
                 }
             }
-            if takesGradient {
-                preconditioned(direction, shared.probeGradient + at, secondMoment: current.secondMoment + at, optimizer, count: count)
+            if let preconditioner {
+                preconditioned(direction, shared.probeGradient + at, secondMoment: current.secondMoment + at, preconditioner, count: count)
                 eachLeaf(at, count) { leaf, sums in shared.setLeafSum(leaf, .probed, chunk: chunk, sums.along) }
             }
         }

@@ -76,30 +76,13 @@ import Ledger
     }
 
     @Test func outageWithoutARepeatedStepNumberIsInvisibleToStepGapsOnly() {
-        var run = RunScript()
-        run.begin(slots: 1, initialise: second)
-        run.wholeSteps(50)
-        run.die(0)
-        run.spawn(0, incident: 1)
-        run.now += 30 * second
-        run.wholeSteps(50)
-        run.close()
+        let run = RunScript.crashAfterACommit()
         let kept = 100.0 / 131
         _ = expect(run, [0.1 * kept, 130.0 / 131, 0, 101.0 / 131, kept, kept, kept, 100.0 / 101, kept, 1])
     }
 
     @Test func stepAbortedInPlaceFiveTimesIsFiveFailedAttempts() {
-        var run = RunScript()
-        run.begin(slots: 1, initialise: second)
-        run.wholeSteps(49)
-        for _ in 0..<5 {
-            run.event(0, .forward)
-            run.event(0, .backward, at: run.now + second / 2)
-            run.now += second
-            run.newView()
-        }
-        run.wholeSteps(51)
-        run.close()
+        let run = RunScript.stepAbortedInPlaceFiveTimes()
         let job = 105.0 / 106, steps = 100.0 / 106
         _ = expect(run, [job * 100 / 1050, steps, 0, 1, job, steps, job, 100.0 / 105, steps, 1])
     }

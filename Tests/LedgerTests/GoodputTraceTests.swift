@@ -68,29 +68,12 @@ import Ledger
     }
 
     @Test func dCrashJustAfterACommit() {
-        var run = RunScript()
-        run.begin(slots: 1, initialise: second)
-        run.wholeSteps(50)
-        run.die(0)
-        run.spawn(0, incident: 1)
-        run.now += 30 * second
-        run.wholeSteps(50)
-        run.close()
+        let run = RunScript.crashAfterACommit()
         _ = expect(run, budget: 131, ["P1": 100, "F5": 30, "I2": 1])
     }
 
     @Test func eStepAbortedInPlaceFiveTimes() {
-        var run = RunScript()
-        run.begin(slots: 1, initialise: second)
-        run.wholeSteps(49)
-        for _ in 0..<5 {
-            run.event(0, .forward)
-            run.event(0, .backward, at: run.now + second / 2)
-            run.now += second
-            run.newView()
-        }
-        run.wholeSteps(51)
-        run.close()
+        let run = RunScript.stepAbortedInPlaceFiveTimes()
         let account = expect(run, budget: 106, ["P1": 100, "W1": 5, "I2": 1])
         #expect(account.fates.counts == [.committed: 100, .aborted: 5])
     }

@@ -111,6 +111,38 @@ struct RunScript {
     }
 }
 
+// Whole runs of one slot that several suites judge.
+extension RunScript {
+    /// One second to start, 50 steps, a crash just after a commit, 30 seconds to a new worker, 50 steps.
+    static func crashAfterACommit() -> RunScript {
+        var run = RunScript()
+        run.begin(slots: 1, initialise: second)
+        run.wholeSteps(50)
+        run.die(0)
+        run.spawn(0, incident: 1)
+        run.now += 30 * second
+        run.wholeSteps(50)
+        run.close()
+        return run
+    }
+
+    /// One second to start, 49 steps, five attempts of a second each that are given up, 51 steps.
+    static func stepAbortedInPlaceFiveTimes() -> RunScript {
+        var run = RunScript()
+        run.begin(slots: 1, initialise: second)
+        run.wholeSteps(49)
+        for _ in 0..<5 {
+            run.event(0, .forward)
+            run.event(0, .backward, at: run.now + second / 2)
+            run.now += second
+            run.newView()
+        }
+        run.wholeSteps(51)
+        run.close()
+        return run
+    }
+}
+
 /// Seconds by code, leaving out what is zero.
 func seconds(_ bill: Bill) -> [String: Double] {
     bill.filter { $0.value != 0 }.reduce(into: [:]) { $0[$1.key.code] = Double($1.value) / 1e9 }

@@ -12,10 +12,6 @@ struct PageData: Encodable {
         var byCategory: [String: Int]
         var bySlot: [Slot]
     }
-    struct Waterfall: Encodable {
-        var provisioned: Int, alive: Int, computing: Int, kept: Int
-        var contributed: Int, indeterminate: Int, harmful: Int, unmeasured: Int
-    }
     struct Incident: Encodable {
         var number: Int, what: String, kind: String, session: Int, slot: Int, step: Int
         /// On the axis of the timeline.
@@ -55,7 +51,7 @@ struct PageData: Encodable {
     var accounts: Accounts
     /// Phrases on figures outside the sum.
     var beside: [String]
-    var waterfall: Waterfall
+    var waterfall: LossWaterfall
     var timeline: PageTimeline
     var goodput: PageGoodput
     var loss: PageLoss
@@ -83,10 +79,7 @@ struct PageData: Encodable {
             budget: a.budgetNanoseconds, unaccounted: a.unaccountedNanoseconds, byCategory: PageData.coded(a.byCategory),
             bySlot: a.bySlot.sorted { $0.key < $1.key }.map { Slot(slot: $0.key, bill: PageData.coded($0.value)) })
         beside = account.shadowFigures
-        let fall = LossWaterfall(account)
-        waterfall = Waterfall(
-            provisioned: fall.provisioned, alive: fall.alive, computing: fall.computing, kept: fall.kept, contributed: fall.contributed,
-            indeterminate: fall.indeterminate, harmful: fall.harmful, unmeasured: fall.unmeasured)
+        waterfall = LossWaterfall(account)
         timeline = PageTimeline(account, axis)
         goodput = PageGoodput(account, axis)
         loss = PageLoss(account)
