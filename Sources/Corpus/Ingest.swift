@@ -35,7 +35,7 @@ package struct Ingest: Sendable {
         let tokenizer: Tokenizer = self.tokenizer == .byte ? .byte : .char(CharVocabulary(scalars: text.scalars))
         let split = try split(text)
         try checkLengths(split)
-        try write(text.bytes, split, tokenizer, to: folder)
+        try write(text.bytes, split, tokenizer, map(text, split), to: folder)
         return PreparedCorpus(
             folder: folder, tokenizer: tokenizer, inputs: text.inputs,
             train: .init(tokens: split.trainTokens, bytes: split.trainBytes),
@@ -60,16 +60,20 @@ package struct Ingest: Sendable {
     /// Where the text is cut in two.
     private struct Split {
         var trainBytes = 0, trainTokens = 0, validationTokens = 0
+        /// Where each document ends, in tokens.
+        var documentEnds: [Int] = []
     }
 
-    /// The first ⌊n (1 − f)⌋ of n tokens are for training, as in nanoGPT; of tales, only the whole stories in them.
+    /// The first ⌊n (1 − f)⌋ of n tokens are for training, as in nanoGPT; of a text that says where its documents end,
+    /// only the whole ones in them, if there is one.
     private func split(_ text: SourceText) throws(UserError) -> Split {
         let bytes = text.bytes
         let isSingleByte = tokenizer == .byte || text.scalars.allSatisfy(\.isASCII)
         // A continuation byte is 10xxxxxx; all others start a scalar.
         let tokens = isSingleByte ? bytes.count : bytes.reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) }
         var trainTokens = Int(Double(tokens) * (1 - validationFraction))
-        if let tales = text.tales { trainTokens = tales.ends.last { $0.byte <= trainTokens }?.byte ?? 0 }
+        let ends = isSingleByte ? text.documents.map(\.end) : Self.tokens(before: text.documents.map(\.end), in: bytes)
+        if text.isDivided { trainTokens = ends.last { $0 <= trainTokens } ?? (text.tales == nil ? trainTokens : 0) }
         var trainBytes = trainTokens
         if !isSingleByte {
             var left = trainTokens
@@ -78,7 +82,37 @@ package struct Ingest: Sendable {
                 return left < 0
             } ?? bytes.count
         }
-        return Split(trainBytes: trainBytes, trainTokens: trainTokens, validationTokens: tokens - trainTokens)
+        return Split(trainBytes: trainBytes, trainTokens: trainTokens, validationTokens: tokens - trainTokens, documentEnds: ends)
+    }
+
+    /// How many scalars begin before each of `ends`, which ascend.
+    private static func tokens(before ends: [Int], in bytes: [UInt8]) -> [Int] {
+        var count = 0, position = 0
+        return ends.map { end in
+            while position < end {
+                count += bytes[position] & 0xC0 == 0x80 ? 0 : 1
+                position += 1
+            }
+            return count
+        }
+    }
+
+    private func map(_ text: SourceText, _ split: Split) -> TextMap {
+        var map = TextMap(sources: text.inputs.map(\.name)), start = 0
+        (map.train.tokens, map.validation.tokens) = (split.trainTokens, split.validationTokens)
+        for (document, end) in zip(text.documents, split.documentEnds) {
+            // A document that is cut has a piece in either part.
+            if start < split.trainTokens {
+                map.train.starts.append(start)
+                map.train.sources.append(document.input)
+            }
+            if end > split.trainTokens {
+                map.validation.starts.append(max(start - split.trainTokens, 0))
+                map.validation.sources.append(document.input)
+            }
+            start = end
+        }
+        return map
     }
 
     private func checkLengths(_ split: Split) throws(UserError) {
@@ -94,7 +128,7 @@ package struct Ingest: Sendable {
     }
 
     private func write(
-        _ text: [UInt8], _ split: Split, _ tokenizer: Tokenizer, to folder: String
+        _ text: [UInt8], _ split: Split, _ tokenizer: Tokenizer, _ map: TextMap, to folder: String
     ) throws(UserError) {
         let isNew = try Self.makeFolder(folder)
         do throws(UserError) {
@@ -107,9 +141,13 @@ package struct Ingest: Sendable {
             var description = try PendingFile("\(folder)/\(PreparedCorpus.tokenizerName)")
             try description.write(tokenizer.fileContent(), at: 0)
             try description.flush()
+            var documents = try PendingFile("\(folder)/\(TextMap.fileName)")
+            try documents.write(map.fileContent(), at: 0)
+            try documents.flush()
             try train.commit()
             if validation == nil { unlink(validationPath) } else { try validation?.commit() }
             try description.commit()
+            try documents.commit()
             try PendingFile.flushFolder(folder)
         } catch {
             if isNew { rmdir(folder) }   // succeeds only if nothing was committed

@@ -132,6 +132,53 @@ package struct WorkerContribution: Equatable, Sendable {
     package static let leastSteps = 3
 }
 
+/// What a microbatch wholly from one source of the training text would do for the probe loss.
+package struct SourceContribution: Equatable, Sendable {
+    package let name: String
+    /// Of the tokens of the sampled microbatches.
+    package let share: Double
+    /// Predicted drop of the probe loss per microbatch, nats per token; positive is better.
+    package let mean: Double, standardError: Double
+
+    /// Microbatches mix sources: the leaves of all sampled steps are fitted by least squares as sums of their sources'
+    /// contributions, weighted by their shares of the tokens.
+    /// - Returns: empty with one source, with fewer leaves than twice the sources, and where the mixture never changes.
+    static func all(_ record: RunRecord, _ rows: [ContributionRow]) -> [SourceContribution] {
+        let names = (record.facts[RunFact.sources] ?? "").split(separator: "\n").map { String($0) }
+        let samples = rows.flatMap { row in zip(row.sources, row.leaves).map { (shares: $0.0, value: $0.1) } }
+        let totals = names.indices.map { source in samples.reduce(0) { $0 + ($1.shares.count == names.count ? $1.shares[source] : 0) } }
+        let present = names.indices.filter { totals[$0] > 0 }
+        guard present.count > 1, samples.count >= 2 * present.count, samples.allSatisfy({ $0.shares.count == names.count }) else { return [] }
+        let n = present.count
+        // The normal equations, solved together with the inverse, whose diagonal is the variance.
+        var matrix = (0..<n).map { i in
+            (0..<n).map { j in samples.reduce(0) { $0 + $1.shares[present[i]] * $1.shares[present[j]] } }
+                + (0..<n).map { i == $0 ? 1.0 : 0 } + [samples.reduce(0) { $0 + $1.shares[present[i]] * $1.value }]
+        }
+        for column in 0..<n {
+            let pivot = (column..<n).max { abs(matrix[$0][column]) < abs(matrix[$1][column]) }!
+            guard abs(matrix[pivot][column]) > 1e-9 * Double(samples.count) else { return [] }
+            matrix.swapAt(column, pivot)
+            let scale = 1 / matrix[column][column]
+            matrix[column] = matrix[column].map { $0 * scale }
+            for row in 0..<n where row != column {
+                let factor = matrix[row][column]
+                for k in matrix[row].indices { matrix[row][k] -= factor * matrix[column][k] }
+            }
+        }
+        let means = matrix.map { $0[2 * n] }
+        let residuals = samples.reduce(0.0) { sum, sample in
+            let fitted = (0..<n).reduce(0) { $0 + sample.shares[present[$1]] * means[$1] }
+            return sum + (sample.value - fitted) * (sample.value - fitted)
+        }
+        let variance = residuals / Double(samples.count - n), all = totals.reduce(0, +)
+        return (0..<n).map {
+            SourceContribution(name: names[present[$0]], share: totals[present[$0]] / all, mean: means[$0],
+                standardError: (variance * matrix[$0][n + $0]).squareRoot())
+        }
+    }
+}
+
 package struct Contribution: Sendable {
     /// By step, on the final lineage.
     package let credits: [StepCredit]
@@ -144,6 +191,7 @@ package struct Contribution: Sendable {
     /// Per committed step with leaf norms, smoothed; in sequences.
     package let noiseScale: [(step: Int, sequences: Double)]
     package let workers: [WorkerContribution]
+    package let sources: [SourceContribution]
     /// Of the windows whose audit effect and whose credit both are significant, the credit beyond two standard errors: how
     /// many have the same sign.
     package let agreeing: Int, significant: Int
@@ -153,9 +201,11 @@ package struct Contribution: Sendable {
         credit = credits.isEmpty ? nil : CreditSum(credits, after: 0, through: commits.last?.step ?? 0)
         let probes = Contribution.probes(record, upTo: commits.last?.step ?? 0)
         windows = Contribution.windows(probes, credits)
-        total = probes.count > 1 ? Contribution.effect(probes[0], probes[probes.count - 1], \.audit) : nil
+        total = probes.count > 1 ? PairedEffect(audit: probes[0], probes[probes.count - 1]) : nil
         noiseScale = Contribution.noise(record, commits)
-        workers = Contribution.workers(record, commits)
+        let sampled = Contribution.sampled(record, commits)
+        workers = Contribution.workers(record, sampled)
+        sources = SourceContribution.all(record, sampled.map(\.row))
         let verdicts = windows.filter { $0.audit.verdict != .indeterminate && abs($0.credit.credit) > 2 * $0.credit.standardError }
         significant = verdicts.count
         agreeing = verdicts.count { ($0.credit.credit > 0) == ($0.audit.change < 0) }
@@ -169,13 +219,9 @@ package struct Contribution: Sendable {
         return sorted.filter { $0.decision.count == sorted[0].decision.count && $0.audit.count == sorted[0].audit.count }
     }
 
-    private static func effect(_ a: ProbeRow, _ b: ProbeRow, _ set: KeyPath<ProbeRow, [Double]>) -> PairedEffect {
-        PairedEffect(before: a[keyPath: set], after: b[keyPath: set], tokensPerSequence: a.tokensPerSequence)
-    }
-
     private static func windows(_ probes: [ProbeRow], _ credits: [StepCredit]) -> [ProbeWindow] {
         zip(probes, probes.dropFirst()).map { a, b in
-            ProbeWindow(start: a.step, end: b.step, decision: effect(a, b, \.decision), audit: effect(a, b, \.audit),
+            ProbeWindow(start: a.step, end: b.step, decision: PairedEffect(decision: a, b), audit: PairedEffect(audit: a, b),
                 credit: CreditSum(credits, after: a.step, through: b.step))
         }
     }
@@ -190,14 +236,21 @@ package struct Contribution: Sendable {
         return result
     }
 
-    private static func workers(_ record: RunRecord, _ commits: [CommitRow]) -> [WorkerContribution] {
-        let slots = Dictionary(record.replicas.map { ($0.replica, $0.slot) }, uniquingKeysWith: { $1 })
+    /// The sampled steps of the lineage, newest first, each with the commit that its leaves went into.
+    private static func sampled(_ record: RunRecord, _ commits: [CommitRow]) -> [(row: ContributionRow, commit: CommitRow)] {
         let byStep = Dictionary(commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 })
-        var tallies: [Int: Tally] = [:]
         var seen: Set<Int> = []
         // The latest row of a step counts: it is the one of the lineage.
-        for row in record.contributions.reversed() where seen.insert(row.step).inserted {
-            guard let commit = byStep[row.step + 1], commit.leafReplicas.count == row.leaves.count else { continue }
+        return record.contributions.reversed().compactMap { row in
+            guard seen.insert(row.step).inserted, let commit = byStep[row.step + 1], commit.leafReplicas.count == row.leaves.count else { return nil }
+            return (row, commit)
+        }
+    }
+
+    private static func workers(_ record: RunRecord, _ sampled: [(row: ContributionRow, commit: CommitRow)]) -> [WorkerContribution] {
+        let slots = Dictionary(record.replicas.map { ($0.replica, $0.slot) }, uniquingKeysWith: { $1 })
+        var tallies: [Int: Tally] = [:]
+        for (row, commit) in sampled {
             let owners = commit.leafReplicas.map { slots[$0] ?? -1 }
             for slot in Set(owners) {
                 let mine = zip(owners, row.leaves).filter { $0.0 == slot }.map(\.1), others = zip(owners, row.leaves).filter { $0.0 != slot }.map(\.1)

@@ -64,10 +64,11 @@ extension LedgerStore {
         }
         record.probes = try rows(db, "probes ORDER BY rowid").map {
             ProbeRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), decision: $0.doubles("decision"),
-                audit: $0.doubles("audit"), tokensPerSequence: $0["tokensPerSequence"])
+                audit: $0.doubles("audit"), decisionClusters: $0.integers("decisionClusters", like: "decision"),
+                auditClusters: $0.integers("auditClusters", like: "audit"), tokensPerSequence: $0["tokensPerSequence"])
         }
         record.contributions = try rows(db, "contributions ORDER BY rowid").map {
-            ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"))
+            ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid").map {
             CheckpointRow(session: $0["session"], step: $0["step"], requestedNanoseconds: $0.ns("requestedNs"),
@@ -89,6 +90,18 @@ extension LedgerStore {
 extension Row {
     fileprivate func ns(_ column: String) -> UInt64 { UInt64(self[column] as Int64) }
     fileprivate func doubles(_ column: String) -> [Double] { (self[column] as Data).values(of: Double.self) }
+    /// Empty unless there are as many as doubles in `other`.
+    fileprivate func integers(_ column: String, like other: String) -> [Int] {
+        let values = (self[column] as Data).values(of: Int.self)
+        return values.count == doubles(other).count ? values : []
+    }
+    /// Rows of equal length, one for each double in `rows`; empty when they do not come out even.
+    fileprivate func table(_ column: String, rows: String) -> [[Double]] {
+        let values = doubles(column), count = doubles(rows).count
+        guard count > 0, !values.isEmpty, values.count % count == 0 else { return [] }
+        let width = values.count / count
+        return (0..<count).map { Array(values[$0 * width..<($0 + 1) * width]) }
+    }
     fileprivate func optionalNs(_ column: String) -> UInt64? { (self[column] as Int64?).map { UInt64($0) } }
 }
 

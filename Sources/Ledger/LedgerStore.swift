@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 2
+    package static let version = 3
     private let database: DatabaseQueue
 
     /// Opens the ledger to append to it; makes it if it is not there.
@@ -52,8 +52,9 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS probes (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
-            decision BLOB NOT NULL, audit BLOB NOT NULL, tokensPerSequence INTEGER NOT NULL);
-        CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL);
+            decision BLOB NOT NULL, audit BLOB NOT NULL, decisionClusters BLOB NOT NULL, auditClusters BLOB NOT NULL,
+            tokensPerSequence INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL, sources BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
             durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
@@ -92,7 +93,7 @@ package final class LedgerStore {
     }
 
     /// Doubles as they lie in memory, little-endian.
-    private static func blob(_ values: [Double]) -> Data { values.withUnsafeBytes { Data($0) } }
+    private static func blob<Element: BitwiseCopyable>(_ values: [Element]) -> Data { values.withUnsafeBytes { Data($0) } }
 
     package func put(_ row: SessionRow) throws {
         try run("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
@@ -138,12 +139,14 @@ package final class LedgerStore {
     }
 
     package func append(_ row: ProbeRow) throws {
-        try run("INSERT INTO probes VALUES (?, ?, ?, ?, ?, ?)",
-            [row.session, row.step, Int64(row.nanoseconds), Self.blob(row.decision), Self.blob(row.audit), row.tokensPerSequence])
+        try run("INSERT INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), Self.blob(row.decision), Self.blob(row.audit),
+             Self.blob(row.decisionClusters), Self.blob(row.auditClusters), row.tokensPerSequence])
     }
 
     package func append(_ row: ContributionRow) throws {
-        try run("INSERT INTO contributions VALUES (?, ?, ?)", [row.session, row.step, Self.blob(row.leaves)])
+        try run("INSERT INTO contributions VALUES (?, ?, ?, ?)",
+            [row.session, row.step, Self.blob(row.leaves), Self.blob(row.sources.flatMap { $0 })])
     }
 
     package func append(_ row: CheckpointRow) throws {

@@ -13,8 +13,8 @@ package struct PairedEffect: Equatable, Sendable {
     package let standardError: Double
     /// The two-sided 95 % Student-t interval with n − 1 degrees of freedom.
     package let low: Double, high: Double
-    /// Clusters, n.
-    package let clusters: Int
+    /// Sequences compared, and the clusters that they form, n.
+    package let sequences: Int, clusters: Int
 
     /// The smallest change that such a comparison finds four times out of five at the 5 % level: 2.8 standard errors.
     package var minimumDetectable: Double { 2.8 * standardError }
@@ -23,9 +23,9 @@ package struct PairedEffect: Equatable, Sendable {
 
     /// - Parameters:
     ///   - before, after: nats of each sequence, in the same order; at least two clusters, else the interval is endless.
-    ///   - clusters: for each sequence what it belongs together with (a document); nil: every sequence for itself.
+    ///   - clusters: for each sequence what it belongs together with (a document); empty: every sequence for itself.
     ///   - tokensPerSequence: to divide by.
-    package init(before: [Double], after: [Double], clusters: [Int]? = nil, tokensPerSequence: Int) {
+    package init(before: [Double], after: [Double], clusters: [Int] = [], tokensPerSequence: Int) {
         precondition(before.count == after.count && !before.isEmpty && tokensPerSequence > 0,
             "\(before.count) and \(after.count) sequences of \(tokensPerSequence) tokens")
         let differences = zip(before, after).map { ($1 - $0) / Double(tokensPerSequence) }
@@ -33,16 +33,27 @@ package struct PairedEffect: Equatable, Sendable {
         let change = differences.reduce(0, +) / n
         var deviations: [Int: Double] = [:]
         for (index, difference) in differences.enumerated() {
-            deviations[clusters?[index] ?? index, default: 0] += (difference - change) / n
+            deviations[clusters.isEmpty ? index : clusters[index], default: 0] += (difference - change) / n
         }
         let count = Double(deviations.count)
         self.change = change
+        sequences = differences.count
         self.clusters = deviations.count
         // In the order of the clusters: a dictionary's own order would give other last bits every time.
         let squares = deviations.sorted { $0.key < $1.key }.reduce(0) { $0 + $1.value * $1.value }
         standardError = count > 1 ? (count / (count - 1) * squares).squareRoot() : .infinity
         let reach = count > 1 ? StudentT.quantile(0.975, degrees: count - 1) * standardError : .infinity
         (low, high) = (change - reach, change + reach)
+    }
+}
+
+extension PairedEffect {
+    /// What lies between two passes, by the probe that may steer, or by the one that is only reported.
+    package init(decision a: ProbeRow, _ b: ProbeRow) {
+        self.init(before: a.decision, after: b.decision, clusters: b.decisionClusters, tokensPerSequence: b.tokensPerSequence)
+    }
+    package init(audit a: ProbeRow, _ b: ProbeRow) {
+        self.init(before: a.audit, after: b.audit, clusters: b.auditClusters, tokensPerSequence: b.tokensPerSequence)
     }
 }
 

@@ -31,7 +31,7 @@ package struct ProbeSchedule: Sendable {
 
     package mutating func took(_ row: ProbeRow) {
         if let last {
-            let effect = PairedEffect(before: last.decision, after: row.decision, tokensPerSequence: row.tokensPerSequence)
+            let effect = PairedEffect(decision: last, row)
             window = effect.verdict == .indeterminate ? min(2 * window, Self.longestWindow * shortest) : shortest
         }
         last = row

@@ -253,14 +253,24 @@ package struct ProbeRow: Equatable, Sendable {
     /// Nats of each sequence. The decision probe may steer a run, the audit probe is only ever reported.
     package var decision: [Double]
     package var audit: [Double]
+    /// For each sequence what it belongs together with, a document or neighbours in one; empty: every one by itself.
+    package var decisionClusters: [Int]
+    package var auditClusters: [Int]
     package var tokensPerSequence: Int
 
-    package init(session: Int, step: Int, nanoseconds: UInt64, decision: [Double], audit: [Double], tokensPerSequence: Int) {
+    package init(
+        session: Int, step: Int, nanoseconds: UInt64, decision: [Double], audit: [Double], decisionClusters: [Int] = [],
+        auditClusters: [Int] = [], tokensPerSequence: Int
+    ) {
+        precondition(decisionClusters.isEmpty || decisionClusters.count == decision.count, "\(decisionClusters.count) of \(decision.count)")
+        precondition(auditClusters.isEmpty || auditClusters.count == audit.count, "\(auditClusters.count) of \(audit.count)")
         self.session = session
         self.step = step
         self.nanoseconds = nanoseconds
         self.decision = decision
         self.audit = audit
+        self.decisionClusters = decisionClusters
+        self.auditClusters = auditClusters
         self.tokensPerSequence = tokensPerSequence
     }
 }
@@ -273,11 +283,14 @@ package struct ContributionRow: Equatable, Sendable {
     /// For each leaf, (1/M) · (D ⊙ q) · gᵢ in nats per token: q the gradient of the probe loss, D what AdamW multiplies a
     /// gradient with. Positive lowers the probe loss.
     package var leaves: [Double]
+    /// For each leaf, the share of its tokens that came from each source of the training text; empty with one source.
+    package var sources: [[Double]]
 
-    package init(session: Int, step: Int, leaves: [Double]) {
+    package init(session: Int, step: Int, leaves: [Double], sources: [[Double]] = []) {
         self.session = session
         self.step = step
         self.leaves = leaves
+        self.sources = sources
     }
 }
 
@@ -348,6 +361,7 @@ package enum RunFact {
     package static let costPerWorkerHour = "cost.workerHour"
     package static let currency = "cost.currency"
     package static let lossFloor = "loss.floor"                 // nats per token; absent when unknown
+    package static let sources = "data.sources"                 // names of the training text's sources, a line each
     package static let validationText = "validation.text"          // tells other validation texts from this one
     package static let bytesPerToken = "bytes.perToken"         // of the validation text
     package static let finalDigest = "final.sha256"             // of (θ, m, v) after the last step

@@ -10,7 +10,7 @@ extension Verification {
     static func figures(_ account: RunAccount) -> Check {
         let all = recomputed(account), wrong = all.filter { !$0.agrees }
         let first = wrong.first.map { "; \($0.name) is reported as \($0.reported) and comes out as \($0.recomputed)" } ?? ""
-        return Check("headlines follow from the rows", wrong.isEmpty, "\(all.count - wrong.count) of \(all.count) figures recomputed alike\(first)")
+        return Check(.figures, "headlines follow from the rows", wrong.isEmpty, "\(all.count - wrong.count) of \(all.count) figures recomputed alike\(first)")
     }
 
     private static func recomputed(_ account: RunAccount) -> [Figure] {

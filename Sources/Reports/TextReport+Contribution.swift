@@ -16,6 +16,7 @@ extension TextReport {
         lines += effectRows(contribution)
         lines += noiseRows(contribution)
         lines += workerRows(contribution)
+        lines += sourceRows(contribution)
         return lines
     }
 
@@ -45,7 +46,7 @@ extension TextReport {
             return [row("effect", ink.dim("not measured: fewer than two passes over the probes"))]
         }
         var lines = [row("effect", "\(signed(total.change)) nats per token, 95 % interval \(interval(total)): \(verdict(total))")]
-        lines.append(row("", ink.dim("measured on \(Quantity.plural(total.clusters, "sequence")) of the audit probe, steps \(first.start) to \(last.end); down is good")))
+        lines.append(row("", ink.dim("measured on \(Quantity.plural(total.sequences, "sequence"))\(clusterText(total)) of the audit probe, steps \(first.start) to \(last.end); down is good")))
         lines.append("")
         lines.append("  " + ink.dim(windowLine("steps", "change", "95 % interval", "detectable", "verdict".padded(13), "credit ± error")))
         let ends = TextReport.windowsAtEachEnd
@@ -94,6 +95,23 @@ extension TextReport {
         }
         if workers.count > shown.count { lines.append(row("", "\(workers.count - shown.count) more slots, none of them suspect")) }
         return lines
+    }
+
+    private func sourceRows(_ contribution: Contribution) -> [String] {
+        guard !contribution.sources.isEmpty else { return [] }
+        let best = contribution.sources.sorted { $0.mean > $1.mean }
+        let ends = best.count <= 12 ? best : Array(best.prefix(6) + best.suffix(6))
+        var lines = ["", row("sources", "predicted drop of the probe loss by a microbatch of one source, nats per token")]
+        for source in ends {
+            lines.append(row("", scientific(source.mean).aligned(11) + " ± " + String(format: "%.1e", source.standardError)
+                + Quantity.percent(source.share).aligned(9) + " of the tokens  " + source.name))
+        }
+        if best.count > ends.count { lines.append(row("", ink.dim("\(best.count - ends.count) more between the best and the worst six"))) }
+        return lines
+    }
+
+    private func clusterText(_ effect: PairedEffect) -> String {
+        effect.clusters < effect.sequences ? " from \(Quantity.plural(effect.clusters, "document or group of them", "documents or groups of them"))" : ""
     }
 
     private func verdict(_ effect: PairedEffect, width: Int = 0) -> String {

@@ -14,8 +14,12 @@ package struct UserError: Error, CustomStringConvertible, Sendable {
     package let status: Status
     package let description: String
 
-    package init(_ status: Status, _ description: String) {
+    /// What the process exits with: that of the status unless a command says more with it.
+    package let exitStatus: Int32
+
+    package init(_ status: Status, _ description: String, exitStatus: Int32? = nil) {
         self.status = status
+        self.exitStatus = exitStatus ?? status.rawValue
         self.description = description
     }
 }

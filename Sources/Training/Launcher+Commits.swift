@@ -1,5 +1,6 @@
 import Collectives
 import Coordination
+import Corpus
 import Ledger
 import RunSpec
 
@@ -62,7 +63,22 @@ extension Launcher {
         guard shared.gradientStep == step else { return }
         // The probe's gradient is over one microbatch, as the leaves' are; each leaf has 1/M of the update.
         let factor = 1 / (tokensPerLeaf * Double(config.batch.microbatches))
-        try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor)))
+        try ledger.append(ContributionRow(session: session, step: step, leaves: leafMeans(.probed, times: factor), sources: leafSources(step)))
+    }
+
+    /// For each leaf of `step`, what share of its tokens came from each source of the training text; empty with one source.
+    private func leafSources(_ step: Int) -> [[Double]] {
+        guard text.sources.count > 1 else { return [] }
+        let order = SampleOrder(seed: config.seed, tokenCount: text.train.tokens, context: config.model.context)
+        let b = config.sequencesPerMicrobatch, leaves = config.batch.microbatches
+        return (0..<leaves).map { leaf in
+            var shares = Array(repeating: 0.0, count: text.sources.count)
+            for row in 0..<b {
+                let start = order.start(ofSample: (step * leaves + leaf) * b + row)
+                text.train.count(start..<start + config.model.context, into: &shares)
+            }
+            return shares.map { $0 / tokensPerLeaf }
+        }
     }
 
     /// Faults that end nobody and show only in the data.
@@ -102,10 +118,10 @@ extension Launcher {
     }
 
     private func recordProbe() throws {
-        let count = description.heldOut.probe * config.sequencesPerMicrobatch
-        let losses = (0..<count).map { shared.probeLoss($0) }
         let row = ProbeRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(),
-            decision: stride(from: 0, to: count, by: 2).map { losses[$0] }, audit: stride(from: 1, to: count, by: 2).map { losses[$0] },
+            decision: probeSequences.decision.map { shared.probeLoss($0) }, audit: probeSequences.audit.map { shared.probeLoss($0) },
+            decisionClusters: probeSequences.decision.map { probeSequences.clusters[$0] },
+            auditClusters: probeSequences.audit.map { probeSequences.clusters[$0] },
             tokensPerSequence: config.model.context)
         try ledger.append(row)
         probes.took(row)

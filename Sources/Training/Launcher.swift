@@ -1,5 +1,6 @@
 import Collectives
 import Coordination
+import Corpus
 import CSystem
 import Glibc
 import Ledger
@@ -71,6 +72,7 @@ package final class Launcher {
     var replacementFor: [Int: Int] = [:]       // slot → incident
     var evaluated: Int?                        // step whose validation pass is recorded
     var probes: ProbeSchedule
+    let text: TextMap, probeSequences: ProbeSequences
     var notedFaults: Set<Int> = []             // that struck without an end to their worker
     var writer: CheckpointProcess?
     var checkpointWanted = false
@@ -99,6 +101,8 @@ package final class Launcher {
         views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
+        text = try TextMap(reading: folder.dataPath)
+        probeSequences = try ProbeSequences(folder, config, description.heldOut)
         commits = CommitMachine(committed: run.start.step, lastStep: config.steps)
     }
 

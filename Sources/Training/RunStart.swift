@@ -121,6 +121,7 @@ extension PreparedRun {
             try folder.write(config, description)
             let ledger = try LedgerStore(writing: folder.ledgerPath)
             try record(facts: config, description, parameters, hash, in: ledger)
+            try ledger.setFact(RunFact.sources, corpus.inputs.map { $0.name.replacing("\n", with: " ") }.joined(separator: "\n"))
             if description.heldOut.validation > 0 {
                 try ledger.setFact(RunFact.validationText, TokenShard(folder.dataPath + "/val.tokens", checked: false).fingerprint)
             }

@@ -40,14 +40,14 @@ package struct TokenAudit {
     /// The audit of a run in its folder: reads every token of the training shard, compares it with its digest, and counts.
     package static func check(_ account: RunAccount, _ folder: RunFolder) -> Check {
         let name = "each sample fed the weights once an epoch"
-        guard !account.commits.isEmpty else { return Check(name, .skipped, "no commits") }
+        guard !account.commits.isEmpty else { return Check(.data, name, .skipped, "no commits") }
         do {
             let (config, _) = try folder.read()
             let shard = try TokenShard(folder.dataPath + "/train.tokens")
             let order = SampleOrder(seed: config.seed, tokenCount: shard.count, context: config.model.context)
             return TokenAudit(account.commits, config, order: order).check(name, order)
         } catch {
-            return Check(name, .failed, "\(error)")
+            return Check(.data, name, .failed, "\(error)")
         }
     }
 
@@ -57,7 +57,7 @@ package struct TokenAudit {
             return "; \(samples.count) \(what), the first is window \(first.window) of epoch \(first.epoch)"
         }
         let whole = samples / order.samplesPerEpoch
-        return Check(name, gaps.isEmpty && duplicates.isEmpty,
+        return Check(.data, name, gaps.isEmpty && duplicates.isEmpty,
             "\(samples) samples of \(order.samplesPerEpoch) an epoch: \(whole) whole epochs\(list(duplicates, "fed twice"))\(list(gaps, "never fed"))")
     }
 }

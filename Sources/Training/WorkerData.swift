@@ -15,11 +15,10 @@ final class WorkerData {
     private let windows: EvaluationWindows?
     private let microbatches: Int, sequences: Int
     private let sequenceLosses: UnsafeMutablePointer<Double>
-    /// Sequences of both probes together.
-    private let probeSequences: Int
+    private let probes: ProbeSequences
 
     init(folder: RunFolder, config: RunConfig, heldOut: HeldOutUnits) throws {
-        probeSequences = heldOut.probe * config.sequencesPerMicrobatch
+        probes = try ProbeSequences(folder, config, heldOut)
         sequences = config.sequencesPerMicrobatch
         microbatches = config.batch.microbatches
         targetCount = sequences * config.model.context
@@ -53,15 +52,11 @@ final class WorkerData {
         return LossSum(nats: nats, tokens: tokens)
     }
 
-    /// The full window of the validation text that probe sequence `index` is: spread evenly, so that neighbours come from
-    /// different places of the text.
-    private func probeWindow(_ index: Int) -> Int { index * (windows?.fullCount ?? 0) / probeSequences }
-
     /// The losses of the sequences of probe unit `unit`, into `each`(sequence, nats).
     func probe(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, _ each: (Int, Double) -> Void) {
         guard let validation, let windows else { preconditionFailure("no validation text") }
         let first = unit * sequences
-        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probeWindow(first + $0) }
+        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probes.windows[first + $0] }
         transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
         transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses)
         for row in 0..<sequences { each(first + row, sequenceLosses[row]) }
@@ -70,7 +65,7 @@ final class WorkerData {
     /// The gradient of the summed loss of one microbatch of the decision probe.
     func probeGradient(_ transformer: Transformer, parameters: UnsafePointer<Float>, into gradient: UnsafeMutablePointer<Float>) {
         guard let validation, let windows else { preconditionFailure("no validation text") }
-        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probeWindow(2 * $0) }
+        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probes.windows[probes.decision[$0 % probes.decision.count]] }
         transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
         _ = transformer.backward(parameters: parameters, targets: targets, gradient: gradient)
     }
@@ -82,5 +77,14 @@ final class WorkerData {
             let targets = targets + row * context
             for i in 0..<context / 2 { swap(&targets[i], &targets[(i + shift) % context]) }
         }
+    }
+}
+
+extension ProbeSequences {
+    /// Those of a prepared run; none without probes.
+    init(_ folder: RunFolder, _ config: RunConfig, _ heldOut: HeldOutUnits) throws {
+        let text = try TextMap(reading: folder.dataPath).validation
+        let windows = text.tokens > 1 ? EvaluationWindows(tokenCount: text.tokens, context: config.model.context).fullCount : 0
+        self.init(count: heldOut.probe * config.sequencesPerMicrobatch, fullWindows: windows, context: config.model.context, text: text)
     }
 }

@@ -21,7 +21,7 @@ struct Headway: ParsableCommand {
             EXIT STATUS
               0 success   1 the run or a check failed   64 usage   65 bad input
               66 missing file   71 memory, processes or processor   73 cannot write
-              130 interrupted
+              130 interrupted   (verify: see its help)
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
@@ -39,7 +39,7 @@ struct Headway: ParsableCommand {
             try command.run()
         } catch let error as UserError {
             printToStandardError("headway: \(error.description)")
-            Foundation.exit(error.status.rawValue)
+            Foundation.exit(error.exitStatus)
         } catch {
             exit(withError: error)
         }

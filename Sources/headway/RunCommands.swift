@@ -53,7 +53,10 @@ struct Verify: ParsableCommand {
             EXAMPLES
               headway verify runs/demo-1
               headway verify runs/with-faults --against runs/without      equal states, step by step
-            Exit status 1 when a check fails; each failed check is named.
+
+            EXIT STATUS
+              0 when every check passed, else the sum of what failed: 1 the accounts, 2 the lineage, 4 the data,
+              8 the figures, 16 the faults, 32 the comparison with the other run. From 64 on as everywhere.
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
@@ -72,9 +75,9 @@ struct Verify: ParsableCommand {
         }
         verification.add(TokenAudit.check(account, RunFolder(folder)))
         say(TextReport.checks(verification))
-        let failed = verification.checks.filter { $0.verdict == .failed }
+        let failed = verification.failures
         if !failed.isEmpty {
-            throw UserError(.runFailed, "\(failed.count) of \(verification.checks.count) checks failed: \(failed.map(\.name).joined(separator: ", "))")
+            throw UserError(.runFailed, "\(failed.count) of \(verification.checks.count) checks failed: \(failed.map(\.name).joined(separator: ", "))", exitStatus: verification.exitStatus)
         }
     }
 }

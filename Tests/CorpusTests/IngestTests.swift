@@ -37,7 +37,7 @@ import Testing
         #expect(try text(corpus) == expected)
         #expect(corpus.bytes == expected.count && corpus.inputs.map(\.bytes) == [24, 0, 8, 18])
         #expect(corpus.train.tokens + corpus.validation.tokens == expected.count - (kind == .char ? 1 : 0))
-        #expect(FileManager.default.subpaths(atPath: out)!.sorted() == ["tokenizer.json", "train.tokens", "val.tokens"])
+        #expect(FileManager.default.subpaths(atPath: out)!.sorted() == ["documents.json", "tokenizer.json", "train.tokens", "val.tokens"])
     }
 
     @Test func theSplitCountsCharactersNotBytes() throws {

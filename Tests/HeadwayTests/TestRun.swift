@@ -186,8 +186,8 @@ final class TestRun {
     }
 
     /// Refused: the exit status, one line on standard error that contains `words`, nothing left.
-    func expectRefused(_ command: Command, _ status: UserError.Status, _ words: String..., at location: SourceLocation = #_sourceLocation) {
-        #expect(command.finish(at: location) == .exited(Int(status.rawValue)), "\(command.complaint)", sourceLocation: location)
+    func expectRefused(_ command: Command, _ status: UserError.Status, exit: Int32? = nil, _ words: String..., at location: SourceLocation = #_sourceLocation) {
+        #expect(command.finish(at: location) == .exited(Int(exit ?? status.rawValue)), "\(command.complaint)", sourceLocation: location)
         let said = command.errors, isOneLine = said.hasPrefix("headway: ") && said.hasSuffix("\n") && said.split(separator: "\n").count == 1
         #expect(isOneLine, "\(command.complaint)", sourceLocation: location)
         let missing = words.filter { !said.contains($0) }

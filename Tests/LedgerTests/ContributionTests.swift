@@ -146,6 +146,47 @@ import Testing
     }
 }
 
+@Suite struct SourceContributionTests {
+    /// 40 steps of four leaves whose contributions are the mixtures of three sources', plus noise.
+    private func sources(_ means: [Double], noise: Double, shares: (Int, Int) -> [Double]) -> [SourceContribution] {
+        let random = Philox(key: 5)
+        var record = RunRecord(), commits: [CommitRow] = []
+        record.facts[RunFact.sources] = "a.txt\nb.txt\nc.txt"
+        for step in 0..<40 {
+            commits.append(CommitRow(session: 1, step: step + 1, view: 1, nanoseconds: 1, lossSum: 1, tokens: 1, gradientNorm: 1,
+                learningRate: 0.1, parentHash: "\(step)", stateHash: "\(step + 1)", leafReplicas: [1, 1, 1, 1]))
+            let mixtures = (0..<4).map { shares(step, $0) }
+            record.contributions.append(ContributionRow(session: 1, step: step, leaves: mixtures.enumerated().map { leaf, shares in
+                zip(shares, means).reduce(0) { $0 + $1.0 * $1.1 } + noise * (random.uniform(.tales, UInt32(step), 0, index: UInt32(leaf)) - 0.5)
+            }, sources: mixtures))
+        }
+        record.commits = commits
+        return Contribution(record, commits).sources
+    }
+
+    private func mixture(_ step: Int, _ leaf: Int) -> [Double] {
+        let random = Philox(key: 6), a = random.uniform(.tales, UInt32(step), 1, index: UInt32(leaf))
+        return [a, (1 - a) / 2, (1 - a) / 2].shuffledBy(step + leaf)
+    }
+
+    @Test func `what each source does is found in microbatches that mix them`() throws {
+        let exact = sources([3, -1, 0.5], noise: 0, shares: mixture)
+        #expect(exact.map(\.name) == ["a.txt", "b.txt", "c.txt"])
+        #expect(zip(exact, [3, -1, 0.5]).allSatisfy { abs($0.mean - $1) < 1e-9 && $0.standardError < 1e-9 })
+        let noisy = sources([3, -1, 0.5], noise: 2, shares: mixture)
+        #expect(zip(noisy, [3, -1, 0.5]).allSatisfy { abs($0.mean - $1) < 4 * $0.standardError && $0.standardError < 0.5 })
+        #expect(abs(noisy.reduce(0) { $0 + $1.share } - 1) < 1e-12)
+    }
+
+    @Test func `where the mixture never changes nothing is said`() {
+        #expect(sources([3, -1, 0.5], noise: 0) { _, _ in [0.5, 0.25, 0.25] }.isEmpty)
+    }
+}
+
+extension Array {
+    fileprivate func shuffledBy(_ places: Int) -> [Element] { Array(self[(places % count)...] + self[..<(places % count)]) }
+}
+
 @Suite struct EquivalenceTests {
     private func account(_ losses: [(Int, Double)], hash: String = "", spread: Double = 0) -> RunAccount {
         var record = RunRecord()

@@ -23,6 +23,17 @@ import Ledger
         #expect(broken?.detail == "step 3 says its parent is state-2, but no earlier commit of step 2 has that hash")
     }
 
+    @Test func theExitStatusSaysWhichTopicsFailed() {
+        var record = run().record
+        #expect(Verification(RunAccount(record)).exitStatus == 0)
+        record.commits[1].stateHash = "flipped"
+        #expect(Verification(RunAccount(record)).exitStatus & Check.Topic.lineage.rawValue != 0)
+        var other = run().record
+        other.commits[2].stateHash = "elsewhere"
+        #expect(Verification(RunAccount(run().record), against: RunAccount(other), named: "other").exitStatus == Check.Topic.states.rawValue)
+        #expect(Check.Topic.allCases.reduce(0) { $0 | $1.rawValue } == 63)
+    }
+
     @Test func runThatBeganFromAnotherStateFails() {
         var record = run().record
         record.facts[RunFact.initialHash] = "state-0"

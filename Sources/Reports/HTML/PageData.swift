@@ -25,10 +25,11 @@ struct PageData: Encodable {
     struct Effect: Encodable {
         var change: Double?, low: Double?, high: Double?, detectable: Double?
         var verdict: String
-        var sequences: Int
+        var sequences: Int, clusters: Int
     }
     struct Window: Encodable { var start: Int, end: Int, audit: Effect, decision: Effect, credit: Double?, creditError: Double?, credited: Int }
     struct Worker: Encodable { var slot: Int, microbatches: Int, mean: Double, others: Double, z: Double, isSuspect: Bool }
+    struct Source: Encodable { var name: String, share: Double, mean: Double, error: Double }
     struct Contribution: Encodable {
         var fates: [[String]]
         var executions: Int
@@ -39,7 +40,7 @@ struct PageData: Encodable {
         /// Step and noise scale in sequences.
         var noise: [[Double]]
         var batchSequences: Double?
-        var workers: [Worker]
+        var workers: [Worker], sources: [Source]
     }
     struct Checkpoint: Encodable { var step: Int, bytes: Int, took: Int?, status: String }
 
@@ -151,7 +152,7 @@ struct PageData: Encodable {
     }
 
     private static func effect(_ e: PairedEffect) -> Effect {
-        Effect(change: e.change.finite, low: e.low.finite, high: e.high.finite, detectable: e.minimumDetectable.finite, verdict: e.verdict.rawValue, sequences: e.clusters)
+        Effect(change: e.change.finite, low: e.low.finite, high: e.high.finite, detectable: e.minimumDetectable.finite, verdict: e.verdict.rawValue, sequences: e.sequences, clusters: e.clusters)
     }
 
     private static func contribution(_ account: RunAccount) -> Contribution {
@@ -173,6 +174,9 @@ struct PageData: Encodable {
             batchSequences: leaves.flatMap { leaves in sequences.flatMap { (leaves * $0).finite } },
             workers: c.workers.map {
                 Worker(slot: $0.slot, microbatches: $0.leaves, mean: $0.mean.shortened, others: $0.others.shortened, z: $0.z.shortened, isSuspect: $0.isSuspect)
+            },
+            sources: c.sources.sorted { $0.mean > $1.mean }.map {
+                Source(name: $0.name, share: $0.share.shortened, mean: $0.mean.shortened, error: $0.standardError.shortened)
             })
     }
 }

@@ -124,7 +124,7 @@ extension PageScript {
               c.significant > 0 && `${c.agreeing} of ${plural(c.significant, 'window')} with a clear effect and a clear credit: the same sign.`)
               : layer('Credit', 'estimate', '–', 'not recorded in this run'),
             c.total ? layer('Effect', 'measured', `${signed(c.total.change)}`, ['nats per token of held-out text, 95 % interval ', range(c.total), ': ', verdict(c.total)],
-              `${plural(c.total.sequences, 'sequence')} of the audit probe, compared in pairs. Negative is better.`)
+              `${plural(c.total.sequences, 'sequence')}${c.total.clusters < c.total.sequences ? ` from ${grouped(c.total.clusters)} documents or groups of them` : ''} of the audit probe, compared in pairs. Negative is better.`)
               : layer('Effect', 'measured', '–', 'not measured: the run has fewer than two passes over the probes'));
           if (c.windows.length) {
             $('windows').append(el('h3', {}, 'Windows'), el('div', { id: 'window-table' }));
@@ -145,14 +145,26 @@ extension PageScript {
             $('noise-and-workers').append(el('div', {}, el('h3', {}, 'Gradient noise scale'), el('div', { class: 'picture', id: 'noise-chart' }),
               el('p', { class: 'note' }, `${fixed(last[1], last[1] < 10 ? 1 : 0)} sequences after step ${grouped(last[0])}` + (batch ? `; the batch has ${grouped(batch)}, so ${percent(batch / (batch + last[1]), 0)} of a step is signal` : '') + '. A low signal share is not waste: below the noise scale, larger batches gain in proportion.')));
           }
+          // Of many small figures the common power of ten goes into the unit.
+          const scaled = values => {
+            const size = Math.max(...values.map(Math.abs), 1e-300), exponent = Math.min(0, Math.floor(Math.log10(size)));
+            return [exponent, exponent ? '10' + [...String(exponent)].map(d => d === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[d]).join('') + ' ' : ''];
+          };
           if (c.workers.length) {
-            const size = Math.max(...c.workers.map(w => Math.max(Math.abs(w.mean), Math.abs(w.others))), 1e-300), exponent = Math.min(0, Math.floor(Math.log10(size)));
-            const unit = exponent ? '10' + [...String(exponent)].map(d => d === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[d]).join('') + ' ' : '';
+            const [exponent, unit] = scaled(c.workers.flatMap(w => [w.mean, w.others]));
             $('noise-and-workers').append(el('div', {}, el('h3', {}, 'Worker by worker'), scrolling('Contribution of each worker', el('table', {},
               el('thead', {}, el('tr', {}, ['Slot', 'Mean', 'Others', 'z', ''].map((h, i) => el('th', { scope: 'col', class: i && i < 4 ? 'number' : null }, h || el('span', { class: 'visually-hidden' }, 'Verdict'))))),
               el('tbody', {}, c.workers.map(w => el('tr', {}, el('th', { scope: 'row' }, String(w.slot)), [w.mean, w.others].map(v => v / 10 ** exponent).map(v => el('td', { class: 'number' }, fixed(v, 3))),
                 el('td', { class: 'number' }, signed(w.z, 1)), el('td', {}, w.isSuspect ? el('span', { class: 'tag bad' }, 'suspect') : '')))))),
               el('p', { class: 'note' }, `Predicted drop of the probe loss by a microbatch, ${unit}nats per token, first order. Suspect: more than four standard errors below the others.`)));
+          }
+          if (c.sources.length) {
+            const [exponent, unit] = scaled(c.sources.map(s => s.mean));
+            $('noise-and-workers').append(el('div', {}, el('h3', {}, 'Source by source'), scrolling('Contribution of each source', el('table', {},
+              el('thead', {}, el('tr', {}, ['Source', 'Tokens', 'Mean', '± error'].map((h, i) => el('th', { scope: 'col', class: i ? 'number' : null }, h)))),
+              el('tbody', {}, c.sources.map(s => el('tr', {}, el('th', { scope: 'row' }, s.name), el('td', { class: 'number' }, percent(s.share, 1)),
+                [s.mean, s.error].map(v => el('td', { class: 'number' }, fixed(v / 10 ** exponent, 3)))))))),
+              el('p', { class: 'note' }, `Predicted drop of the probe loss by a microbatch wholly of one source, ${unit}nats per token, first order: fitted to microbatches that mix sources.`)));
           }
         }
 
