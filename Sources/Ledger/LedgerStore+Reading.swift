@@ -36,7 +36,7 @@ extension LedgerStore {
                 spawnedNanoseconds: $0.ns("spawnedNs"), readyNanoseconds: $0.optionalNs("readyNs"),
                 admittedNanoseconds: $0.optionalNs("admittedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
                 reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0["exit"], exitCode: $0["exitCode"],
-                cpuNanoseconds: $0.optionalNs("cpuNs"), lostEvents: $0["lostEvents"])
+                cpuNanoseconds: $0.optionalNs("cpuNs"), stoppedFor: $0["stoppedFor"], lostEvents: $0["lostEvents"])
         }
         record.views = try rows(db, "views ORDER BY view").map {
             let members: String = $0["members"]
@@ -51,9 +51,9 @@ extension LedgerStore {
                 leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"))
         }
         record.incidents = try rows(db, "incidents ORDER BY incident").map {
-            IncidentRow(incident: $0["incident"], session: $0["session"], kind: $0["kind"], replica: $0["replica"], slot: $0["slot"],
+            IncidentRow(incident: $0["incident"], session: $0["session"], kind: IncidentKind(rawValue: $0["kind"]) ?? .death, replica: $0["replica"], slot: $0["slot"],
                 step: $0["step"], onsetNanoseconds: $0.ns("onsetNs"), onsetIsExact: $0["onsetExact"], detectedNanoseconds: $0.ns("detectedNs"),
-                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0["leavesReassigned"], fault: $0["fault"],
+                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0["leavesReassigned"], discarded: $0["discarded"], fault: $0["fault"],
                 description: $0["description"])
         }
         record.faults = try rows(db, "faults ORDER BY session, fault").map {
@@ -69,6 +69,11 @@ extension LedgerStore {
         }
         record.contributions = try rows(db, "contributions ORDER BY rowid").map {
             ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
+        }
+        record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid").compactMap { row in
+            Category(rawValue: row["category"]).map {
+                LauncherSpanRow(session: row["session"], startNanoseconds: row.ns("startNs"), endNanoseconds: row.ns("endNs"), category: $0, incident: row["incident"])
+            }
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid").map {
             CheckpointRow(session: $0["session"], step: $0["step"], requestedNanoseconds: $0.ns("requestedNs"),

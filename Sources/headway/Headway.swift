@@ -25,7 +25,7 @@ struct Headway: ParsableCommand {
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
-            Demo.self, Train.self, Resume.self, Report.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
+            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
             PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
