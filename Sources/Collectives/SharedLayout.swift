@@ -8,7 +8,7 @@ package struct SharedLayout: Equatable, Sendable {
     /// Copies of (θ, m, v): the committed one, the one being written, and one that a checkpoint may pin.
     package static let generationCount = 3
     /// Rows for workers and faults: fixed, so that a run can be taken up again with other numbers of them.
-    package static let slotsMaximum = 64, faultsMaximum = 1024
+    package static let slotsMaximum = 64, faultsMaximum = 16_384
 
     /// Floats of the flat parameter vector, padding included; a multiple of 16.
     package let parameterFloats: Int

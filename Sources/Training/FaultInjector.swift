@@ -31,6 +31,7 @@ struct FaultInjector {
             recorder.record(.fault, step: step, view: shared.view, unit: index)
             kill(getpid(), SIGKILL)
         case .labels: permutesTargets = true
+        default: break
         }
     }
 }

@@ -44,10 +44,10 @@ package struct SessionOptions {
         }
         if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
         for fault in faults {
-            if fault.worker >= workers {
-                throw UserError(.usage, "--fault '\(fault)': there is no worker \(fault.worker), the \(workers) workers are 0 to \(workers - 1)")
+            if let worker = fault.worker, worker >= workers {
+                throw UserError(.usage, "--fault '\(fault)': there is no worker \(worker), the \(workers) workers are 0 to \(workers - 1)")
             }
-            if fault.step >= config.steps {
+            if let step = fault.step, step >= config.steps {
                 throw UserError(.usage, "--fault '\(fault)': the run has steps 0 to \(config.steps - 1)")
             }
         }
@@ -55,8 +55,9 @@ package struct SessionOptions {
 
     /// - Throws: `UserError` when a fault could not fire any more in a session that begins at `step`.
     func validate(from step: Int) throws {
-        for fault in faults where fault.step < step {
-            throw UserError(.usage, "--fault '\(fault)': step \(fault.step) is committed, the run goes on with step \(step); choose that one or a later one")
+        for fault in faults {
+            guard let planned = fault.step, planned < step else { continue }
+            throw UserError(.usage, "--fault '\(fault)': step \(planned) is committed, the run goes on with step \(step); choose that one or a later one")
         }
     }
 }
