@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Foundation
 import Ledger
 import Reports
@@ -10,10 +11,25 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward', or 'labels worker=1 step=50' to train on permuted targets from there on. May be given several times.", valueName: "fault"))
     var fault: [String] = []
 
+    @Option(help: ArgumentHelp("A plan of faults to inject; see `headway faults --help`, and `headway faults preview` for what it will do.", valueName: "plan.yaml"))
+    var faults: String?
+
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
-    func faults() throws -> [Fault] { try fault.map { try Fault($0) } }
+    /// Those of the plan, then those of the command line.
+    /// - Parameters:
+    ///   - seed: of the plan's draws, unless it has its own.
+    ///   - committed: the plan is that of the whole run; what it has for earlier steps is past.
+    func faults(workers: Int, steps: Int, seed: UInt64, committed: Int = 0) throws -> [Fault] {
+        var planned: [Fault] = []
+        // Other numbers of workers are refused when the run is prepared.
+        if let faults, 1...SharedLayout.slotsMaximum ~= workers {
+            let plan = try FaultPlan(reading: faults)
+            planned = try plan.resolve(workers: workers, steps: steps, seed: plan.seed ?? seed, limit: SharedLayout.faultsMaximum)
+        }
+        return planned.filter { ($0.step ?? committed) >= committed } + (try fault.map { try Fault($0) })
+    }
 }
 
 struct Train: ParsableCommand, MultipliesMatrices {
@@ -28,6 +44,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
               cat *.txt | headway train --text - --workers 2           any text, from standard input
               headway train --config my.yaml --set steps=5000 --set schedule.kind=wsd
               headway train --workers 4 --fault 'crash worker=1 step=50 point=backward' --fault 'crash worker=2 step=90'
+              headway train --workers 4 --faults plan.yaml             faults by chance, recorded, or as a fleet fails
             """)
 
     @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
@@ -54,7 +71,8 @@ struct Train: ParsableCommand, MultipliesMatrices {
         let (config, name) = try resolve()
         let workers = workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
-        let prepared = try PreparedRun.new(config, SessionOptions(workers: workers, faults: session.faults(), pinned: session.pin), folder: folder)
+        let faults = try session.faults(workers: workers, steps: config.steps, seed: config.seed)
+        let prepared = try PreparedRun.new(config, SessionOptions(workers: workers, faults: faults, pinned: session.pin), folder: folder)
         try TerminalSession(prepared).run()
     }
 
@@ -117,13 +135,17 @@ struct Resume: ParsableCommand, MultipliesMatrices {
     @OptionGroup var session: SessionFlags
 
     func run() throws {
-        let prepared = try PreparedRun.resume(RunFolder(folder), workers: workers, faults: session.faults(), pinned: session.pin)
+        let run = RunFolder(folder), (config, description) = try run.read()
+        let committed = session.faults == nil ? 0 : try LedgerStore.read(run.ledgerPath).commits.map(\.step).max() ?? 0
+        let faults = try session.faults(workers: workers ?? description.slots, steps: config.steps, seed: config.seed, committed: committed)
+        let prepared = try PreparedRun.resume(run, workers: workers, faults: faults, pinned: session.pin)
         try TerminalSession(prepared).run()
     }
 }
 
 /// One session on the terminal: what is to be run, how it goes, what came of it.
 struct TerminalSession {
+    private static let faultsShown = 10
     private let prepared: PreparedRun
 
     init(_ prepared: PreparedRun) { self.prepared = prepared }
@@ -149,7 +171,8 @@ struct TerminalSession {
         say("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.slots) worker\(d.slots == 1 ? "" : "s") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
         say("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
         say(prepared.config.compactLines.joined(separator: "\n"))
-        for fault in d.faults { say("fault       \(fault)") }
+        for fault in d.faults.prefix(Self.faultsShown) { say("fault       \(fault)") }
+        if d.faults.count > Self.faultsShown { say("            and \(d.faults.count - Self.faultsShown) more faults, all in the ledger") }
         for remark in prepared.remarks { say(remark) }
         say("")
     }
