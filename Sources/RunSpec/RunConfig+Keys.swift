@@ -222,8 +222,8 @@ extension RunConfig {
         do { return try Yams.compose(yaml: yaml)?["preset"]?.string } catch { throw notYAML(file, error) }
     }
 
-    private static func notYAML(_ file: String, _ error: any Error) -> UserError {
-        UserError(.badInput, "\(file) is not YAML: " + "\(error)".split(separator: "\n").map { $0.trimmingPrefix { $0 == " " } }.joined(separator: "; "))
+    static func notYAML(_ file: String, _ error: any Error, format: String = "YAML") -> UserError {
+        UserError(.badInput, "\(file) is not \(format): " + "\(error)".split(separator: "\n").map { $0.trimmingPrefix { $0 == " " } }.joined(separator: "; "))
     }
 
     /// Every setting, one line a section: `model  family=gpt2 layers=4 …`.

@@ -14,6 +14,7 @@ struct Headway: ParsableCommand {
               headway demo                                  four workers, three crashes, one minute
               headway train --text book.txt --workers 2     train on your own text
               headway train --preset nanogpt-cpu --text input.txt --fault 'crash worker=1 step=50'
+              headway train --workers 4 --faults plan.yaml  faults by chance; `headway faults` says how
               headway report runs/demo-1                    the goodput summary again
               headway verify runs/demo-1                    check that the ledger closes
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
@@ -26,7 +27,7 @@ struct Headway: ParsableCommand {
         version: "headway \(RunDescription.version)",
         subcommands: [
             Demo.self, Train.self, Resume.self, Scale.self, Report.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
-            PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            FaultsCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Coordination
 import Foundation
 import Ledger
@@ -10,6 +11,9 @@ import Training
 struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward', or 'labels worker=1 step=50' to train on permuted targets from there on. May be given several times.", valueName: "fault"))
     var fault: [String] = []
+
+    @Option(help: ArgumentHelp("A plan of faults to inject; see `headway faults --help`, and `headway faults preview` for what it will do.", valueName: "plan.yaml"))
+    var faults: String?
 
     @Option(help: ArgumentHelp("What happens when a worker is lost: elastic keeps what is published, discard throws the attempt away, restart goes back to the newest checkpoint.", valueName: "elastic|discard|restart"))
     var policy: LossPolicy?
@@ -26,16 +30,29 @@ struct SessionFlags: ParsableArguments {
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
-    func faults() throws -> [Fault] { try fault.map { try Fault($0) } }
+    /// Those of the plan, then those of the command line.
+    /// - Parameters:
+    ///   - seed: of the plan's draws, unless it has its own.
+    ///   - committed: the plan is that of the whole run; what it has for earlier steps is past.
+    func faults(workers: Int, steps: Int, seed: UInt64, committed: Int = 0) throws -> [Fault] {
+        var planned: [Fault] = []
+        // Other numbers of workers are refused when the run is prepared.
+        if let faults, 1...SharedLayout.slotsMaximum ~= workers {
+            let plan = try FaultPlan(reading: faults)
+            planned = try plan.resolve(workers: workers, steps: steps, seed: plan.seed ?? seed, limit: SharedLayout.faultsMaximum)
+        }
+        return planned.filter { ($0.step ?? committed) >= committed } + (try fault.map { try Fault($0) })
+    }
 
     /// What is not said stays as it was.
-    func options(_ before: SessionOptions) throws -> SessionOptions {
+    func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0) throws -> SessionOptions {
         var options = before
-        (options.faults, options.pinned) = (try faults(), pin)
+        (options.workers, options.pinned) = (workers ?? before.workers, pin)
         options.policy = policy ?? before.policy
         options.spares = spares ?? before.spares
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds
         options.leafMilliseconds = pace ?? before.leafMilliseconds
+        options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed)
         return options
     }
 }
@@ -52,6 +69,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
               cat *.txt | headway train --text - --workers 2           any text, from standard input
               headway train --config my.yaml --set steps=5000 --set schedule.kind=wsd
               headway train --workers 4 --fault 'crash worker=1 step=50 point=backward' --fault 'crash worker=2 step=90'
+              headway train --workers 4 --faults plan.yaml             faults by chance, recorded, or as a fleet fails
             """)
 
     @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
@@ -78,7 +96,8 @@ struct Train: ParsableCommand, MultipliesMatrices {
         let (config, name) = try resolve()
         let workers = workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
-        let prepared = try PreparedRun.new(config, session.options(SessionOptions(workers: workers)), folder: folder)
+        let options = try session.options(SessionOptions(workers: workers), workers: workers, config)
+        let prepared = try PreparedRun.new(config, options, folder: folder)
         try TerminalSession(prepared).run()
     }
 
@@ -141,10 +160,10 @@ struct Resume: ParsableCommand, MultipliesMatrices {
     @OptionGroup var session: SessionFlags
 
     func run() throws {
-        let prepared = try PreparedRun.resume(RunFolder(folder)) { before, _ in
-            var options = try session.options(before)
-            options.workers = workers ?? before.workers
-            return options
+        let run = RunFolder(folder)
+        let prepared = try PreparedRun.resume(run) { before, config in
+            let committed = session.faults == nil ? 0 : try LedgerStore.read(run.ledgerPath).commits.map(\.step).max() ?? 0
+            return try session.options(before, workers: workers, config, committed: committed)
         }
         try TerminalSession(prepared).run()
     }
@@ -168,6 +187,7 @@ struct Scale: ParsableCommand {
 
 /// One session on the terminal: what is to be run, how it goes, what came of it.
 struct TerminalSession {
+    private static let faultsShown = 10
     private let prepared: PreparedRun
 
     init(_ prepared: PreparedRun) { self.prepared = prepared }
@@ -193,7 +213,8 @@ struct TerminalSession {
         say("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.options.workers) worker\(d.options.workers == 1 ? "" : "s")\(d.options.spares > 0 ? " and \(d.options.spares) in reserve" : "") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
         say("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
         say(prepared.config.compactLines.joined(separator: "\n"))
-        for fault in d.options.faults { say("fault       \(fault)") }
+        for fault in d.options.faults.prefix(Self.faultsShown) { say("fault       \(fault)") }
+        if d.options.faults.count > Self.faultsShown { say("            and \(d.options.faults.count - Self.faultsShown) more faults, all in the ledger") }
         for remark in prepared.remarks { say(remark) }
         say("")
     }
