@@ -123,6 +123,7 @@ extension PlanEntry {
             guard let slot = Int($0), slot >= 0 else { throw bad("`workers` must be whole numbers from 0, not `\($0)`") }
             return slot
         }
+        if let slots, Set(slots).count < slots.count { throw bad("`workers` names one worker twice") }
         let victim = try text("victim")
         if slots != nil && victim != nil { throw bad("`workers` and `victim` exclude each other") }
         switch victim {

@@ -78,6 +78,7 @@ import Testing
         ("poisson: { kind: nonfinite, mtbf: 5, points: reduce }", "nonfinite cannot strike at reduce; there are leafDone"),
         ("poisson: { kind: crash, mtbf: 5, points: [] }", "`points` must be a list of values, as in [a, b]"),
         ("poisson: { kind: crash, mtbf: 5, workers: all }", "`workers` must be whole numbers from 0, not `all`"),
+        ("poisson: { kind: crash, mtbf: 5, workers: [1, 0, 1] }", "`workers` names one worker twice"),
         ("poisson: { kind: crash, mtbf: 5, workers: 1, victim: writer }", "`workers` and `victim` exclude each other"),
         ("poisson: { kind: crash, mtbf: 5, victim: disk }", "there is no victim `disk`; there are launcher and writer, and `workers: [0, 1]`"),
         ("poisson: { kind: slow, mtbf: 5, victim: writer }", "slow can strike a worker only"),
