@@ -15,18 +15,28 @@ extension SharedState {
     package static func step(of turn: Int) -> Int { turn & 0xFFFF_FFFF }
     private func nextTurn(at step: Int) -> Int { ((turn >> 32) + 1) << 32 | step }
     /// Throws away what was done of the step under way. The caller rings, with the view that goes on.
-    package func discardAttempt() {
+    /// - Parameters:
+    ///   - keptLeaves, keptUnits: whose results still count.
+    package func discardAttempt(keepingLeaves keptLeaves: [Int] = [], units keptUnits: Range<Int>) {
         // Its update may have begun to write over the weights before the last one.
-        put(.previousGeneration, 0)
-        put(.turn, UInt64(nextTurn(at: committedStep)))
+        if previousGeneration == nextGeneration { put(.previousGeneration, 0) }
+        let turn = turn, next = nextTurn(at: committedStep)
+        for leaf in keptLeaves { leaves.markDone(leaf, turn: next) }
+        for unit in keptUnits where evaluations.isDone(unit, turn: turn) { evaluations.markDone(unit, turn: next) }
+        put(.turn, UInt64(next))
     }
-    /// Goes back, or on, to a state that was put into `generation`; nobody computes.
-    package func rewind(to step: Int, generation: Int) {
+    /// Goes back, or on, to a state that lies in `generation`, and writes the next one into `next`.
+    package func rewind(to step: Int, generation: Int, next: Int) {
         put(.previousGeneration, 0)
         put(.currentGeneration, UInt64(generation))
-        put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+        put(.nextGeneration, UInt64(next))
+        put(.damagedChunk, 0)
         put(.turn, UInt64(nextTurn(at: step)))
     }
+
+    /// A chunk of the current generation whose floats are not what was committed: found by its owner.
+    package var damagedChunk: Int? { Int(value(.damagedChunk)).before }
+    package func reportDamage(chunk: Int) { put(.damagedChunk, UInt64(chunk + 1)) }
     /// Whether workers compute leaves that others own and have not begun.
     package var helps: Bool { value(.helps) != 0 }
     package func setHelps(_ helps: Bool) { put(.helps, helps ? 1 : 0) }
@@ -46,10 +56,10 @@ extension SharedState {
 
     /// Announces that `step` updates are committed and lie in generation `current`; the next one goes into `next`.
     /// The commit record is written by now, and so are the owners of the next step's units.
-    /// - Parameter previous: where the weights before the last update lie until the next one begins; nil if that stays.
+    /// - Parameter previous: where the weights before the last update lie until the next one begins; nil if nowhere.
     package func announce(step: Int, current: Int, next: Int, previous: Int? = nil, stop: Bool) {
         precondition(current != next)
-        if let previous { put(.previousGeneration, UInt64(previous + 1)) }
+        if previous != nil || step != committedStep { put(.previousGeneration, UInt64((previous ?? -1) + 1)) }
         put(.currentGeneration, UInt64(current))
         put(.nextGeneration, UInt64(next))
         put(.stop, stop ? 1 : 0)
@@ -78,6 +88,7 @@ extension SharedState {
         put(.stop, 0)
         if step != committedStep { put(.turn, UInt64(nextTurn(at: step))) }
         put(.wantedWorkers, 0)
+        put(.damagedChunk, 0)
         for slot in 0..<SharedLayout.slotsMaximum { releaseClaims(of: slot, turn: turn) }
         for fault in 0..<SharedLayout.faultsMaximum { cs_store(word(layout.faultTable + fault * 8), 0) }
         for slot in 0..<SharedLayout.slotsMaximum { setSlot(slot, replica: 0, state: .empty) }

@@ -139,6 +139,8 @@ extension SharedState {
         store(loss, leaves.word(leaf, LeafWord.lossSum.rawValue), leaves.word(leaf, LeafWord.tokens.rawValue))
         cs_store(leaves.word(leaf, LeafWord.replica.rawValue), UInt64(replica))
     }
+    /// The loss of a leaf, in nats over its tokens.
+    package func leafLoss(_ leaf: Int) -> Double { Double(bitPattern: cs_load(leaves.word(leaf, LeafWord.lossSum.rawValue))) }
     package func leafReplica(_ leaf: Int) -> Int { Int(cs_load(leaves.word(leaf, LeafWord.replica.rawValue))) }
 
     package func setEvaluationResult(_ unit: Int, _ loss: LossSum) {
@@ -187,6 +189,7 @@ extension SharedState {
     package func setFingerprint(_ chunk: Int, generation: Int, _ value: UInt64) {
         cs_store(updates.word(chunk, ChunkWord.fingerprint0.rawValue + generation), value)
     }
+    package func fingerprint(_ chunk: Int, generation: Int) -> UInt64 { cs_load(updates.word(chunk, ChunkWord.fingerprint0.rawValue + generation)) }
     /// The chunks' fingerprints of a generation, in chunk order.
     package func fingerprints(generation: Int) -> [UInt64] {
         (0..<SharedLayout.chunkCount).map { cs_load(updates.word($0, ChunkWord.fingerprint0.rawValue + generation)) }

@@ -14,6 +14,8 @@ package struct CommitMachine: Equatable, Sendable {
         case votes(step: Int, complete: Bool)
         /// The record of the commit that makes step `step` is in the ledger.
         case recorded(step: Int)
+        /// What was voted for must not be committed: it is computed again.
+        case refused(step: Int)
         case stopRequested
     }
 
@@ -41,11 +43,14 @@ package struct CommitMachine: Equatable, Sendable {
         case (.recording(let step), .recorded(let recorded)) where recorded == step + 1:
             state = stopRequested || step + 1 == lastStep ? .finished(step: step + 1) : .computing(step: step + 1)
             return [.announce(step: step + 1, stop: stopRequested)]
+        case (.recording(let step), .refused(let refused)) where refused == step + 1:
+            state = .computing(step: step)
+            return []
         case (_, .stopRequested):
             stopRequested = true
             return []
         // A vote that came twice, or for a step that is decided, changes nothing.
-        case (_, .votes), (_, .recorded):
+        case (_, .votes), (_, .recorded), (_, .refused):
             return []
         }
     }

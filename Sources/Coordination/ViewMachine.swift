@@ -49,6 +49,8 @@ package struct ViewMachine: Sendable {
         case committed
         /// From the next boundary on so many workers compute.
         case resize(workers: Int)
+        /// The state in memory is lost: all stop, and begin again from the newest checkpoint.
+        case stateLost
         /// Start no more workers.
         case stopping
     }
@@ -111,6 +113,7 @@ package struct ViewMachine: Sendable {
             return []
         case .committed: return boundary()
         case .resize(let workers): return resize(workers)
+        case .stateLost: return stopAll()
         case .stopping:
             stopping = true
             return []
@@ -227,11 +230,7 @@ package struct ViewMachine: Sendable {
         if stopping && policy == .restart { return [] }
         switch policy {
         case .restart:
-            rewinding = true
-            let others = slots.indices.filter { [.starting, .ready, .member, .draining].contains(slots[$0]) }
-            for other in others { slots[other] = .leaving }
-            view.members = []
-            return others.isEmpty ? [] : [.kill(slots: others)]
+            return stopAll()
         case .elastic, .discard:
             // A spare takes the place at once; a replacement that has just come waits for the boundary.
             if spares > 0, let spare = slots.firstIndex(of: .ready) { slots[spare] = .member }
@@ -242,6 +241,14 @@ package struct ViewMachine: Sendable {
             let effects: [Effect] = policy == .discard ? [.discard] : []
             return effects + [announce(members, plan: view.plan, leavesReassigned: moved, reason: "worker \(slot) left")]
         }
+    }
+
+    private mutating func stopAll() -> [Effect] {
+        rewinding = true
+        let others = slots.indices.filter { [.starting, .ready, .member, .draining].contains(slots[$0]) }
+        for other in others { slots[other] = .leaving }
+        view.members = []
+        return others.isEmpty ? [] : [.kill(slots: others)]
     }
 
     private var everything: Unfinished {

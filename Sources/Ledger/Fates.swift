@@ -12,6 +12,8 @@ package enum Fate: String, CaseIterable, Sendable {
     case aborted = "discarded.aborted"
     /// Another execution of the same leaf, under way at the same time, was used.
     case duplicate = "discarded.duplicate"
+    /// It was reduced, and the update was left out.
+    case vetoed = "discarded.vetoed"
     /// Neither committed nor explained. Normal in a run under way; an error in one that finished.
     case pending
 
@@ -21,6 +23,7 @@ package enum Fate: String, CaseIterable, Sendable {
         case .superseded: .superseded
         case .lost, .aborted: .aborted
         case .duplicate: .duplicate
+        case .vetoed: .vetoed
         case .pending: .pending
         }
     }
@@ -103,7 +106,7 @@ package struct Fates: Sendable {
         counts = executions.reduce(into: [:]) { $0[$1.fate, default: 0] += 1 }
         committedTokens = lineage.rows.reduce(0) { $0 + record.commits[$1].tokens }
         let tokensPerLeaf = record.tokensPerLeaf
-        let thrownAway = executions.count { [.lost, .aborted, .duplicate, .pending].contains($0.fate) }
+        let thrownAway = executions.count { [.lost, .aborted, .duplicate, .vetoed, .pending].contains($0.fate) }
         processedTokens = record.commits.reduce(0) { $0 + $1.tokens } + thrownAway * tokensPerLeaf
     }
 
@@ -144,6 +147,7 @@ package struct Fates: Sendable {
     ) -> (Fate, incident: Int?) {
         let winner = e.commit.flatMap { e.leaf < credited[$0].count ? credited[$0][e.leaf] : nil }
         if let row = e.commit, winner == index {
+            if record.commits[row].isVetoed, lineage.contains[row] { return (.vetoed, lineage.vetoIncident[row]) }
             return lineage.contains[row] ? (.committed, nil) : (.superseded, lineage.rewindIncident[row])
         }
         if e.died {
@@ -154,6 +158,10 @@ package struct Fates: Sendable {
         let decided = e.commit.map { record.commits[$0].nanoseconds } ?? .max
         let cause = record.cause(session: e.place.session, after: e.start, until: decided)
         if e.isComplete, let winner, all[winner].start < e.end { return (.duplicate, cause) }
+        // Computed elsewhere once more, on purpose.
+        if e.isComplete, let row = e.commit, record.rechecks.contains(where: { $0.step == record.commits[row].step - 1 && $0.leaf == e.leaf && $0.replicas.contains(e.replica) }) {
+            return (.duplicate, cause)
+        }
         let isUndecided = e.commit == nil && record.isUndecided(lineage, session: e.place.session, step: e.step, at: e.start)
         return isUndecided ? (.pending, nil) : (.aborted, cause)
     }

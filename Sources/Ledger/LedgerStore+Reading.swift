@@ -48,7 +48,8 @@ extension LedgerStore {
             return CommitRow(session: $0["session"], step: $0["step"], view: $0["view"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"],
                 tokens: $0["tokens"], gradientNorm: $0["gradientNorm"], learningRate: $0["learningRate"], parentHash: $0["parentHash"],
                 stateHash: $0["stateHash"], leafReplicas: leaves.values(of: UInt32.self).map { Int($0) },
-                leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"))
+                leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"),
+                isVetoed: $0["vetoed"])
         }
         record.incidents = try rows(db, "incidents ORDER BY incident").map {
             IncidentRow(incident: $0["incident"], session: $0["session"], kind: IncidentKind(rawValue: $0["kind"]) ?? .death, replica: $0["replica"], slot: $0["slot"],
@@ -69,6 +70,11 @@ extension LedgerStore {
         }
         record.contributions = try rows(db, "contributions ORDER BY rowid").map {
             ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
+        }
+        record.rechecks = try rows(db, "rechecks ORDER BY rowid").map {
+            let replicas: String = $0["replicas"]
+            return RecheckRow(session: $0["session"], step: $0["step"], leaf: $0["leaf"], nanoseconds: $0.ns("ns"), reason: $0["reason"],
+                replicas: replicas.split(separator: ",").compactMap { Int($0) }, verdict: .init(rawValue: $0["verdict"]) ?? .differ, culprit: $0["culprit"])
         }
         record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid").compactMap { row in
             Category(rawValue: row["category"]).map {

@@ -42,7 +42,8 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
             step INTEGER NOT NULL, view INTEGER NOT NULL, ns INTEGER NOT NULL, lossSum REAL NOT NULL,
             tokens INTEGER NOT NULL, gradientNorm REAL NOT NULL, learningRate REAL NOT NULL, parentHash TEXT NOT NULL,
-            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL, leafForesight BLOB NOT NULL, leafHindsight BLOB NOT NULL, leafSquares BLOB NOT NULL);
+            stateHash TEXT NOT NULL, leafReplicas BLOB NOT NULL, leafForesight BLOB NOT NULL, leafHindsight BLOB NOT NULL, leafSquares BLOB NOT NULL,
+            vetoed INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
@@ -55,6 +56,8 @@ package final class LedgerStore {
             decision BLOB NOT NULL, audit BLOB NOT NULL, decisionClusters BLOB NOT NULL, auditClusters BLOB NOT NULL,
             tokensPerSequence INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL, sources BLOB NOT NULL);
+        CREATE TABLE IF NOT EXISTS rechecks (session INTEGER NOT NULL, step INTEGER NOT NULL, leaf INTEGER NOT NULL, ns INTEGER NOT NULL,
+            reason TEXT NOT NULL, replicas TEXT NOT NULL, verdict TEXT NOT NULL, culprit INTEGER);
         CREATE TABLE IF NOT EXISTS launcherSpans (session INTEGER NOT NULL, startNs INTEGER NOT NULL, endNs INTEGER NOT NULL,
             category TEXT NOT NULL, incident INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
@@ -88,10 +91,10 @@ package final class LedgerStore {
             withUnsafeBytes(of: UInt32(replica).littleEndian) { data.append(contentsOf: $0) }
         }
         try run(
-            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas, leafForesight, leafHindsight, leafSquares) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO commits (session, step, view, ns, lossSum, tokens, gradientNorm, learningRate, parentHash, stateHash, leafReplicas, leafForesight, leafHindsight, leafSquares, vetoed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.session, row.step, row.view, Int64(row.nanoseconds), row.lossSum, row.tokens, row.gradientNorm,
              row.learningRate, row.parentHash, row.stateHash, leaves,
-             Self.blob(row.leafForesight), Self.blob(row.leafHindsight), Self.blob(row.leafSquares)])
+             Self.blob(row.leafForesight), Self.blob(row.leafHindsight), Self.blob(row.leafSquares), row.isVetoed])
     }
 
     /// Doubles as they lie in memory, little-endian.
@@ -138,6 +141,12 @@ package final class LedgerStore {
 
     package func put(_ row: FaultRow) throws {
         try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+    }
+
+    package func append(_ row: RecheckRow) throws {
+        try run("INSERT INTO rechecks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, row.leaf, Int64(row.nanoseconds), row.reason, row.replicas.map { String($0) }.joined(separator: ","),
+             row.verdict.rawValue, row.culprit])
     }
 
     package func append(_ row: LauncherSpanRow) throws {

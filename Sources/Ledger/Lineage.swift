@@ -9,6 +9,9 @@ package struct Lineage: Sendable {
     package let contains: [Bool]
     /// For a commit that was rewound: the incident that made it necessary, if one did.
     package let rewindIncident: [Int: Int]
+    /// Commits whose update was left out, and the incidents that say so.
+    let vetoed: Set<Int>
+    let vetoIncident: [Int: Int]
     /// The row whose parent is not in the record, with a sentence; nil when the chain reaches step 1.
     package let broken: String?
     private let sessions: [Int: [Row]]
@@ -45,6 +48,10 @@ package struct Lineage: Sendable {
         }
         var contains = [Bool](repeating: false, count: commits.count)
         for index in chain { contains[index] = true }
+        vetoed = Set(commits.indices.filter { commits[$0].isVetoed })
+        vetoIncident = vetoed.reduce(into: [:]) { result, index in
+            result[index] = record.incidents.last { $0.kind == .veto && $0.session == commits[index].session && $0.step == commits[index].step - 1 }?.incident
+        }
         self.rows = chain.reversed()
         self.contains = contains
         self.broken = broken
@@ -110,6 +117,7 @@ package struct Lineage: Sendable {
 
     /// The verdict over a commit's whole attempt.
     func verdict(_ index: Int) -> AttemptVerdict {
-        contains[index] ? AttemptVerdict(.committed) : AttemptVerdict(.superseded, incident: rewindIncident[index])
+        if contains[index], vetoed.contains(index) { return AttemptVerdict(.vetoed, incident: vetoIncident[index]) }
+        return contains[index] ? AttemptVerdict(.committed) : AttemptVerdict(.superseded, incident: rewindIncident[index])
     }
 }

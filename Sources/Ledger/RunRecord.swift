@@ -144,11 +144,14 @@ package struct CommitRow: Equatable, Sendable {
     package var leafHindsight: [Double]
     /// For each leaf, |gᵢ|². Empty when not recorded.
     package var leafSquares: [Double]
+    /// The update was left out: the state is the one before, and what was computed for it counts for nothing. Its loss
+    /// and tokens are 0.
+    package var isVetoed = false
 
     package init(
         session: Int, step: Int, view: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int,
         gradientNorm: Double, learningRate: Double, parentHash: String, stateHash: String, leafReplicas: [Int],
-        leafForesight: [Double] = [], leafHindsight: [Double] = [], leafSquares: [Double] = []
+        leafForesight: [Double] = [], leafHindsight: [Double] = [], leafSquares: [Double] = [], isVetoed: Bool = false
     ) {
         self.session = session
         self.step = step
@@ -164,6 +167,7 @@ package struct CommitRow: Equatable, Sendable {
         self.leafForesight = leafForesight
         self.leafHindsight = leafHindsight
         self.leafSquares = leafSquares
+        self.isVetoed = isVetoed
     }
 }
 
@@ -175,9 +179,15 @@ package enum IncidentKind: String, CaseIterable, Sendable {
     case hang, stall
     /// Told to make room, and went in order.
     case preempt
+    /// Computed other bits than two others did, and was ended.
+    case corruption
+    /// The state in memory was not what had been committed.
+    case memory
+    /// A step's gradient made no sense, again and again with the same bits: its update was left out.
+    case veto
 
     /// Whether the worker's work ended with it, at its onset.
-    package var isLoss: Bool { self != .stall && self != .preempt }
+    package var isLoss: Bool { [.crash, .segfault, .death, .hang, .corruption].contains(self) }
 }
 
 /// One fault, injected or natural: a worker's end or standstill that nobody asked for.
@@ -223,6 +233,28 @@ package struct IncidentRow: Equatable, Sendable {
         self.discarded = discarded
         self.fault = fault
         self.description = description
+    }
+}
+
+/// A microbatch that was computed a second time elsewhere to see whether the bits agree.
+package struct RecheckRow: Equatable, Sendable {
+    package enum Verdict: String, Sendable { case agree, differ }
+    package var session: Int
+    package var step: Int
+    package var leaf: Int
+    package var nanoseconds: UInt64
+    /// `audit`, `non-finite` or `spike`.
+    package var reason: String
+    /// Who computed it, in order; the one that the others contradict, if any.
+    package var replicas: [Int]
+    package var verdict: Verdict
+    package var culprit: Int?
+
+    package init(
+        session: Int, step: Int, leaf: Int, nanoseconds: UInt64, reason: String, replicas: [Int], verdict: Verdict, culprit: Int? = nil
+    ) {
+        (self.session, self.step, self.leaf, self.nanoseconds) = (session, step, leaf, nanoseconds)
+        (self.reason, self.replicas, self.verdict, self.culprit) = (reason, replicas, verdict, culprit)
     }
 }
 
@@ -368,6 +400,7 @@ package struct RunRecord: Sendable {
     package var probes: [ProbeRow] = []
     package var contributions: [ContributionRow] = []
     package var launcherSpans: [LauncherSpanRow] = []
+    package var rechecks: [RecheckRow] = []
     package var checkpoints: [CheckpointRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]

@@ -146,6 +146,7 @@ extension Fate {
         case .lost: "lost with their worker"
         case .aborted: "aborted"
         case .duplicate: "done twice"
+        case .vetoed: "of updates that were left out"
         case .pending: "pending"
         }
     }

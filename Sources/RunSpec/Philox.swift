@@ -26,7 +26,7 @@ package struct Philox: Sendable {
 
 /// What a random number is for. It is one word of the counter, so that no two purposes ever share numbers.
 package enum RandomPurpose: UInt32, Sendable {
-    case initialisation = 1, sampleOrder, sampleOffset, dropout, tales, sampling, faultSchedule
+    case initialisation = 1, sampleOrder, sampleOffset, dropout, tales, sampling, faultSchedule, audit
 }
 
 extension Philox {

@@ -15,35 +15,41 @@ extension Launcher {
         for effect in commits.receive(.votes(step: step, complete: complete)) {
             guard case .record(let committed) = effect else { continue }
             strike(.vote)
-            try record(commit: committed)
+            let judgement = try judge(step: step)
+            if judgement == .again {
+                _ = commits.receive(.refused(step: committed))
+                return
+            }
+            try record(commit: committed, isVetoed: judgement == .leaveOut)
             strike(.commit)
             for effect in commits.receive(.recorded(step: committed)) {
                 guard case .announce(let committed, let stop) = effect else { continue }
-                try announce(committed: committed, stop: stop)
+                try announce(committed: committed, stop: stop, isVetoed: judgement == .leaveOut)
             }
         }
     }
 
     /// Writes the record that makes step `committed`; from here on the step counts.
-    private func record(commit committed: Int) throws {
-        let loss = shared.stepLoss, norm = shared.gradientNorm
-        guard loss.nats.isFinite, norm.isFinite else {
-            throw UserError(.runFailed, "step \(committed) has loss \(loss.nats / Double(loss.tokens)) and gradient norm \(norm); nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
-        }
-        let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
+    private func record(commit committed: Int, isVetoed: Bool) throws {
+        let loss = isVetoed ? LossSum(nats: 0, tokens: 0) : shared.stepLoss, norm = isVetoed ? 0 : shared.gradientNorm
+        vetoes = isVetoed ? vetoes + 1 : 0
+        if isVetoed { try noteVeto(committed) }
+        let generation = isVetoed ? shared.currentGeneration : shared.nextGeneration
+        let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: generation))
+        recentStates[generation] = (committed, hash)
         let now = MonotonicClock.nanoseconds()
         // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
-        let credits = description.options.instrumented && config.credits(update: committed - 1)
-        let credited = description.options.instrumented && config.credits(update: committed - 2) && shared.previousGeneration != nil
+        let credits = description.options.instrumented && !isVetoed && config.credits(update: committed - 1)
+        let credited = description.options.instrumented && !isVetoed && config.credits(update: committed - 2) && shared.previousGeneration != nil
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
-            leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
-        try recordContributions(committed - 1)
+            leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : [], isVetoed: isVetoed))
+        if !isVetoed { try recordContributions(committed - 1) }
         try noteFaults()
         stateHash = hash
-        lastLoss = loss.nats / Double(loss.tokens)
+        if !isVetoed { lastLoss = loss.nats / Double(loss.tokens) }
         for incident in openIncidents where incident.plannedNanoseconds == nil {
             notify(.message("\(incident.description); it had not joined yet"))
         }
@@ -52,6 +58,17 @@ extension Launcher {
         if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
             recentCommits.removeFirst()
         }
+    }
+
+    /// A step that cannot be: its update is left out, and the text of the next one is tried.
+    private func noteVeto(_ committed: Int) throws {
+        let what = "loss \(shared.stepLoss.nats / Double(max(shared.stepLoss.tokens, 1))) and gradient norm \(shared.gradientNorm)"
+        guard vetoes <= Self.vetoesMaximum, let member = members.values.first else {
+            throw UserError(.runFailed, "step \(committed) has \(what), and so have the \(Self.vetoesMaximum) before it; nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
+        }
+        let now = MonotonicClock.nanoseconds()
+        _ = try open(.veto, member, onset: now, isExact: false, fault: nil, detected: now,
+            "step \(committed) has \(what), with the same bits wherever it is computed; its update is left out")
     }
 
     private var tokensPerLeaf: Double { Double(config.tokensPerStep / config.batch.microbatches) }
@@ -96,17 +113,20 @@ extension Launcher {
 
     /// Lets the workers go on from `committed`: the new generation becomes current, whoever is ready joins, a
     /// checkpoint that is due pins the generation before anyone can write over it.
-    private func announce(committed: Int, stop: Bool) throws {
+    private func announce(committed: Int, stop: Bool, isVetoed: Bool) throws {
         step = committed
-        let current = shared.nextGeneration
+        let current = isVetoed ? shared.currentGeneration : shared.nextGeneration
         if !stop { try apply(views.receive(.committed), ring: false) }
         // A checkpoint that falls due while the one before is still being written waits for it; training does not.
         if config.checkpoints(after: step) { checkpointWanted = true }
         let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
         let pinned = checkpoint ? current : writer?.generation
-        let next = (0..<SharedLayout.generationCount).first { $0 != current && $0 != pinned } ?? current
+        // The state before this one stays whole as long as it can: should this one be damaged, the run goes back to it.
+        let free = (0..<SharedLayout.generationCount).filter { $0 != current && $0 != pinned }
+        let next = free.min { recentStates[$0]?.step ?? -1 < recentStates[$1]?.step ?? -1 } ?? current
+        recentStates[next] = nil
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
-        shared.announce(step: step, current: current, next: next, previous: shared.currentGeneration, stop: stop)
+        shared.announce(step: step, current: current, next: next, previous: isVetoed ? nil : shared.currentGeneration, stop: stop)
         if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
         if isComplete && !stop { leave() }
     }

@@ -4,26 +4,35 @@ import Coordination
 import Ledger
 import RunSpec
 
+/// Going back to an older state: what was committed after it is computed again, to the same bits.
 extension Launcher {
-    /// Everybody has been stopped: the newest checkpoint becomes the state, and what was committed after it is lost.
+    /// Everybody has been stopped: the newest checkpoint becomes the state.
     func rewind() throws {
         let began = MonotonicClock.nanoseconds()
         try abandonWriter("everybody was stopped while it was written")
         var remarks: [String] = []
-        let last = step
-        (step, stateHash) = try PreparedRun.restore(into: shared, config, parameters, last: last, hasInitial: true, folder, &remarks)
-        shared.rewind(to: step, generation: 0)
-        commits = CommitMachine(committed: step, lastStep: config.steps)
-        if stopWanted { _ = commits.receive(.stopRequested) }
-        evaluated = (try ledger.hasEvaluation(step: step)) ? step : nil
-        probeRows.removeAll { $0.step > step }
-        probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
+        let (newest, hash) = try PreparedRun.restore(into: shared, config, parameters, last: step, hasInitial: true, folder, &remarks)
+        try goBack(to: newest, hash: hash, remarks.isEmpty ? "everybody begins again from step \(newest)" : remarks.joined(separator: "; "))
+        shared.rewind(to: newest, generation: 0, next: 1)
+        recentStates = [0: (newest, hash)]
+        PreparedRun.noteFingerprints(shared, generation: 0)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
-        recentCommits.removeAll()
-        try settle("everybody stops, \(last - step) committed step\(last - step == 1 ? "" : "s") lost")
-        for remark in remarks { notify(.message(remark)) }
         try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: MonotonicClock.nanoseconds(),
             category: .restoreFromDisk, incident: nextIncident - 1))
+    }
+
+    /// What the launcher knows of the run is that of `older` again.
+    func goBack(to older: Int, hash: String, _ how: String) throws {
+        try settle("\(how); \(step - older) committed step\(step - older == 1 ? "" : "s") computed again")
+        (step, stateHash, recheck) = (older, hash, nil)
+        shared.setHelps(description.options.policy == .elastic)
+        commits = CommitMachine(committed: step, lastStep: config.steps)
+        if stopWanted { _ = commits.receive(.stopRequested) }
+        evaluated = try ledger.hasEvaluation(step: step) ? step : nil
+        probeRows.removeAll { $0.step > step }
+        probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
+        recentCommits.removeAll()
+        recentStates = recentStates.filter { $0.value.step <= older }
     }
 
     /// The decision on what is open has fallen.

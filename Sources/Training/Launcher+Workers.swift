@@ -110,7 +110,7 @@ extension Launcher {
         lastIncident = incident.description
         try ledger.put(incident)
         // One that costs nobody anything changes no view.
-        if kind == .stall || kind == .preempt { notify(.message(description)) } else { openIncidents.append(incident) }
+        if [.stall, .preempt, .veto].contains(kind) { notify(.message(description)) } else { openIncidents.append(incident) }
         return incident.incident
     }
 

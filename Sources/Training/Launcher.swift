@@ -83,6 +83,10 @@ package final class Launcher {
     var continued: Set<Int> = []               // hangs that are over
     var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
     var probeRows: [ProbeRow]                  // of the run, in order
+    var recheck: Recheck?
+    var vetoes = 0                             // updates left out in a row
+    /// What committed states lie in which generation.
+    var recentStates: [Int: (step: Int, hash: String)] = [:]
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var stopWanted = false
@@ -169,6 +173,8 @@ package final class Launcher {
     private func open() throws {
         let now = MonotonicClock.nanoseconds()
         shared.setSessionStart(now)
+        PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
+        recentStates = [shared.currentGeneration: (step, stateHash)]
         shared.setHelps(description.options.policy == .elastic)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
@@ -192,6 +198,7 @@ package final class Launcher {
     /// Looks at everything that may have changed. The order matters: votes before deaths, so that a step whose every
     /// chunk is voted for commits even if a voter has died since.
     private func listen() throws {
+        try lookAtDamage()
         try lookAtVotes()
         try lookAtSlots()
         try lookAtDeaths()
@@ -266,7 +273,7 @@ package final class Launcher {
             case .rewind: try rewind()
             case .close(let slot): try closeSlot(slot)
             case .discard:
-                shared.discardAttempt()
+                shared.discardAttempt(units: shared.due(step, config))
                 for index in openIncidents.indices { openIncidents[index].discarded = true }
             case .abandon(let slot, let reason): notify(.message("worker \(slot) is not started again: \(reason); see \(folder.file("logs"))"))
             case .replan(let plan): write(plan)

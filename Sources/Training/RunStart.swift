@@ -42,6 +42,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
 
     /// Slots that are provisioned.
     package var slots: Int { workers + spares }
+    /// Share of the microbatches that are computed a second time on another worker, to see whether the bits agree.
+    package var auditShare = 0.0
     /// 0 outside paced mode.
     var leafNanoseconds: UInt64 { UInt64((leafMilliseconds ?? 0) * 1e6) }
 
@@ -53,6 +55,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         }
         if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
         if slots > SharedLayout.slotsMaximum { throw UserError(.usage, "\(workers) workers and \(spares) spares: at most \(SharedLayout.slotsMaximum) fit on one host") }
+        if auditShare < 0 || auditShare > 1 { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
         if respawnSeconds < 0 || respawnSeconds > 3600 { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
         if let leaf = leafMilliseconds, leaf <= 0 || leaf > 60_000 { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
         if pinned && slots > Int(cs_available_cores()) {
@@ -172,6 +175,14 @@ extension PreparedRun {
     static func fingerprintState(_ shared: SharedState, generation: Int, step: Int) -> String {
         let state = shared.pointers(generation: generation)
         return Launcher.stateHash(step: step, fingerprints: (0..<SharedLayout.chunkCount).map { fingerprint(state, range: shared.layout.chunk($0)) })
+    }
+
+    /// Writes down what the state in a generation is, for whoever reads it next.
+    static func noteFingerprints(_ shared: SharedState, generation: Int) {
+        let state = shared.pointers(generation: generation)
+        for chunk in 0..<SharedLayout.chunkCount {
+            shared.setFingerprint(chunk, generation: generation, fingerprint(state, range: shared.layout.chunk(chunk)))
+        }
     }
 
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {

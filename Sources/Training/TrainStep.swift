@@ -202,6 +202,13 @@ final class TrainStep {
         let credits = instrumented && config.credits(update: step), leaves = shared.layout.leaves
         let scale = 1 / Float(config.tokensPerStep / leaves)
         try eachOwned(shared.updates, step, working: .update, waiting: .awaitCommit, point: .update) { chunk in
+            // The state that the step began from must still be the one that was committed.
+            guard fingerprint(old, range: shared.layout.chunk(chunk)) == shared.fingerprint(chunk, generation: shared.currentGeneration) else {
+                shared.reportDamage(chunk: chunk)
+                ringDoorbell()
+                try wait { shared.stopRequested }
+                throw TurnIsOver()
+            }
             for index in segments.of(chunk) {
                 let segment = segments.all[index]
                 adamW(constants, range: segment.range, decays: segment.decays, gradient: shared.reducedGradient, from: old, into: new)
@@ -222,7 +229,7 @@ final class TrainStep {
 
     /// Does the chunks this worker owns, then waits for the others', taking over what a lost worker leaves behind.
     private func eachOwned(
-        _ table: UnitTable, _ step: Int, working: Phase, waiting: Phase, point: FaultPoint, _ work: (Int) -> Void
+        _ table: UnitTable, _ step: Int, working: Phase, waiting: Phase, point: FaultPoint, _ work: (Int) throws -> Void
     ) throws {
         while true {
             if shared.turn != turn {
@@ -234,7 +241,7 @@ final class TrainStep {
                 enter(working, step)
                 var next: Int? = first
                 while let chunk = next {
-                    work(chunk)
+                    try work(chunk)
                     table.markDone(chunk, turn: turn)
                     faults.strike(point, step: step)
                     next = table.nextOwned(by: slot, turn: turn, from: chunk + 1)

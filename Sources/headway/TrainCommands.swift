@@ -27,6 +27,9 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Paced mode: each microbatch takes this long on a virtual device of the worker; for more workers than processors.", valueName: "milliseconds"))
     var pace: Double?
 
+    @Option(help: ArgumentHelp("Share of the microbatches that another worker computes once more, to see whether the bits agree.", valueName: "share"))
+    var audit: Double?
+
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
@@ -52,6 +55,7 @@ struct SessionFlags: ParsableArguments {
         options.spares = spares ?? before.spares
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds
         options.leafMilliseconds = pace ?? before.leafMilliseconds
+        options.auditShare = audit ?? before.auditShare
         options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed)
         return options
     }

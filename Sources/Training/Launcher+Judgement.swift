@@ -1,0 +1,147 @@
+import Collectives
+import Coordination
+import CSystem
+import Kernels
+import Ledger
+import RunSpec
+
+/// A step whose microbatches are looked at twice before it may be committed.
+struct Recheck {
+    struct Leaf {
+        var reason: String
+        /// Who computed it, and what came out, in order.
+        var results: [(replica: Int, bits: UInt64)]
+    }
+    var step: Int
+    var leaves: [Int: Leaf]
+}
+
+/// Whether a step that everybody voted for may be committed. A gradient that makes no sense is computed again elsewhere:
+/// if other bits come out, somebody is broken and is ended; if the same do, it is the text or the weights, and the
+/// update is left out. So are microbatches drawn for an audit, whose results look like any others.
+extension Launcher {
+    enum Judgement { case accept, again, leaveOut }
+
+    /// So many updates in a row may be left out before the run has to stop: more, and it goes nowhere.
+    static let vetoesMaximum = 3
+
+    func judge(step: Int) throws -> Judgement {
+        if recheck?.step == step { return try judgeAgain(step) }
+        let suspects = suspects(step)
+        let audited = (0..<config.batch.microbatches).filter { isAudited(step, $0) }
+        var leaves: [Int: Recheck.Leaf] = [:]
+        for leaf in audited { leaves[leaf] = Recheck.Leaf(reason: "audit", results: [result(leaf)]) }
+        for (leaf, reason) in suspects { leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
+        if leaves.isEmpty { return isFinite ? .accept : .leaveOut }
+        recheck = Recheck(step: step, leaves: leaves)
+        computeAgain(Array(leaves.keys))
+        return .again
+    }
+
+    private var isFinite: Bool { shared.stepLoss.nats.isFinite && shared.gradientNorm.isFinite }
+
+    /// A function of the run and the step, whoever computes.
+    private func isAudited(_ step: Int, _ leaf: Int) -> Bool {
+        let share = description.options.auditShare
+        return share > 0 && Philox(key: config.seed).uniform(.audit, UInt32(truncatingIfNeeded: step), 0, index: UInt32(leaf)) < share
+    }
+
+    /// The microbatches that a gradient which makes no sense came from.
+    private func suspects(_ step: Int) -> [(leaf: Int, reason: String)] {
+        guard !isFinite else { return [] }
+        return (0..<config.batch.microbatches).filter { leaf in
+            let gradient = shared.gradient(leaf)
+            return !shared.leafLoss(leaf).isFinite || !products(gradient, gradient, count: parameters.count).square.isFinite
+        }.map { ($0, "non-finite") }
+    }
+
+    private func result(_ leaf: Int) -> (replica: Int, bits: UInt64) {
+        let gradient = cs_crc32c(0, shared.gradient(leaf), 4 * parameters.count)
+        var loss = shared.leafLoss(leaf).bitPattern
+        return (shared.leafReplica(leaf), UInt64(gradient) << 32 | UInt64(cs_crc32c(0, &loss, 8)))
+    }
+
+    /// Has the leaves computed by workers that have not computed them yet, as far as there are such; the others' results
+    /// stay.
+    private func computeAgain(_ leaves: [Int]) {
+        let members = views.view.members
+        var load = Dictionary(uniqueKeysWithValues: members.map { ($0, 0) })
+        for leaf in leaves.sorted() {
+            let before = Set(recheck!.leaves[leaf]!.results.map(\.replica))
+            let fresh = members.filter { slot in !before.contains(self.members[slot]?.row.replica ?? -1) }
+            guard let slot = (fresh.isEmpty ? members : fresh).min(by: { (load[$0]!, $0) < (load[$1]!, $1) }) else { continue }
+            load[slot]! += 1
+            shared.leaves.assign(leaf, to: slot)
+        }
+        // Nobody may help out: it could be the one that is to be checked.
+        shared.setHelps(false)
+        let rest = (0..<config.batch.microbatches).filter { !leaves.contains($0) }
+        shared.discardAttempt(keepingLeaves: rest, units: shared.due(step, config))
+        shared.ring()
+    }
+
+    private func judgeAgain(_ step: Int) throws -> Judgement {
+        var open: [Int] = []
+        for leaf in recheck!.leaves.keys.sorted() where !isSettled(recheck!.leaves[leaf]!) {
+            recheck!.leaves[leaf]!.results.append(result(leaf))
+            if !isSettled(recheck!.leaves[leaf]!) { open.append(leaf) }
+        }
+        if let hopeless = open.first(where: { recheck!.leaves[$0]!.results.count > 2 }) {
+            throw UserError(.runFailed, "microbatch \(hopeless) of step \(step) gave three different gradients in three tries; this machine cannot be trusted, \(step) steps are committed")
+        }
+        // Two against each other: a third decides.
+        guard open.isEmpty else {
+            computeAgain(open)
+            return .again
+        }
+        let done = recheck!
+        recheck = nil
+        shared.setHelps(description.options.policy == .elastic)
+        for (leaf, entry) in done.leaves.sorted(by: { $0.key < $1.key }) { try settle(leaf, entry, step) }
+        return isFinite ? .accept : .leaveOut
+    }
+
+    /// Whether two agree.
+    private func isSettled(_ leaf: Recheck.Leaf) -> Bool { Set(leaf.results.map(\.bits)).count < leaf.results.count }
+
+    /// Books what came of a check, and ends whoever is contradicted by two others.
+    private func settle(_ leaf: Int, _ entry: Recheck.Leaf, _ step: Int) throws {
+        let wrong = entry.results.first { result in entry.results.count { $0.bits == result.bits } == 1 }
+        let now = MonotonicClock.nanoseconds()
+        try ledger.append(RecheckRow(
+            session: session, step: step, leaf: leaf, nanoseconds: now, reason: entry.reason, replicas: entry.results.map(\.replica),
+            verdict: wrong == nil ? .agree : .differ, culprit: wrong?.replica))
+        guard let wrong, let (slot, member) = members.first(where: { $0.value.row.replica == wrong.replica }), member.incident == nil else { return }
+        let fault = faults.indices.first {
+            [.nonfinite, .bitflip].contains(faults[$0].kind) && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil
+        }
+        members[slot]!.incident = try open(.corruption, member, onset: now, isExact: false, fault: fault, detected: now,
+            "worker \(slot) computed other bits for microbatch \(leaf) of step \(step) than two others (\(entry.reason))")
+        member.process.kill()
+    }
+
+    // MARK: The state in memory
+
+    /// The owner of a chunk found that it is not what was committed. Whatever was computed from it counts for nothing;
+    /// an older state that still lies in memory and is whole takes its place, else a checkpoint.
+    func lookAtDamage() throws {
+        guard let chunk = shared.damagedChunk, shared.committedStep == step, !shared.stopRequested else { return }
+        let now = MonotonicClock.nanoseconds()
+        let owner = shared.updates.owner(of: chunk)
+        guard let member = members[owner] ?? members.values.first else { return }
+        let fault = faults.indices.first { faults[$0].kind == .bitflip && faults[$0].target != .gradient && !blamed.contains($0) && shared.faultFired($0) != nil }
+        _ = try open(.memory, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
+            "chunk \(chunk) of the state after step \(step) is not what was committed")
+        let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }
+        for (generation, state) in older
+        where PreparedRun.fingerprintState(shared, generation: generation, step: state.step) == state.hash {
+            let damaged = shared.currentGeneration
+            try goBack(to: state.step, hash: state.hash, "the state after step \(state.step) is still whole in memory")
+            shared.rewind(to: state.step, generation: generation, next: writer?.generation == damaged ? shared.nextGeneration : damaged)
+            shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+            shared.ring()
+            return
+        }
+        try apply(views.receive(.stateLost), ring: true)
+    }
+}
