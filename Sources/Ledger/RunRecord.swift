@@ -369,4 +369,13 @@ package enum RunFact {
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
     package static let outcome = "outcome"                      // finished, interrupted, failed, running
+
+    /// The outcome that readers give to a run that says it is running and that no process holds.
+    package static let abandoned = "left by its launcher"
+
+    /// Those that are numbers, never below 0.
+    static let numbers = [
+        steps, microbatches, sequencesPerMicrobatch, tokensPerStep, parameters, flopsPerToken, peakFlopsPerWorker, costPerWorkerHour,
+        lossFloor, bytesPerToken, stepAllocations, cores,
+    ]
 }

@@ -42,7 +42,7 @@ package struct Verification: Sendable {
         checks = [
             Verification.closure(account), Verification.overlaps(account), Verification.named(account),
             Verification.chain(account), Verification.initialState(account), Verification.fates(account),
-            Verification.leaves(account), Verification.product(account), Verification.figures(account),
+            Verification.leaves(account), Verification.rows(account), Verification.product(account), Verification.figures(account),
             Verification.windows(account), Verification.faults(account.record),
         ]
     }

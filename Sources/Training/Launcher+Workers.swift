@@ -141,11 +141,11 @@ extension Launcher {
         let first = recentCommits.first, last = recentCommits.last
         let seconds = first.flatMap { f in last.map { Double($0.nanoseconds - f.nanoseconds) * 1e-9 } } ?? 0
         let rate = seconds > 0 ? Double(last!.step - first!.step) / seconds : 0
-        let slotNanoseconds = slotRows.reduce(0) { $0 + Double(now - $1.openedNanoseconds) }
+        let provisioned = slotRows.reduce(0) { $0 + Double(max($1.openedNanoseconds, members[$1.slot]?.lastEvent?.nanoseconds ?? now) - $1.openedNanoseconds) }
         let compute = members.values.reduce(Double(finishedCompute)) { $0 + Double($1.computeNanoseconds) }
         return RunProgress(
             step: step, steps: config.steps, loss: lastLoss, tokensPerSecond: rate * Double(config.tokensPerStep),
-            computeShare: slotNanoseconds > 0 ? min(1, compute / slotNanoseconds) : 0, alive: members.count, slots: description.slots,
+            computeNanoseconds: compute, provisionedNanoseconds: provisioned, alive: members.count, slots: description.slots,
             lastIncident: lastIncident, secondsLeft: rate > 0 ? Double(config.steps - step) / rate : nil)
     }
 

@@ -21,8 +21,9 @@ package struct RunProgress: Sendable {
     package var loss: Double?
     /// Over the last ten seconds or so.
     package var tokensPerSecond: Double
-    /// Processor time of workers in compute phases over provisioned slot time, so far; fates are not settled yet.
-    package var computeShare: Double
+    /// Processor time of workers in compute phases, and provisioned slot time, in this session as far as the flight
+    /// recorders were drained; fates are not settled yet.
+    package var computeNanoseconds: Double, provisionedNanoseconds: Double
     package var alive: Int
     package var slots: Int
     package var lastIncident: String?

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Foundation
+import Ledger
+import Reports
+import RunSpec
+import Training
+
+struct Report: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what became of every worker-second of a run, and whether the compute reduced the loss.",
+        discussion: """
+            EXAMPLES
+              headway report runs/demo-1
+              headway report runs/with-faults --reference runs/without      how many of its steps this run's are worth
+              headway report runs/demo-1 --html report.html                 one page that needs nothing else; - is standard output
+              headway report runs/demo-1 --json report.json                 every figure for other programs; - is standard output
+              headway report runs/demo-1 --csv figures                      a folder of tables: \(tableNames.prefix(4).joined(separator: ", ")) …
+              headway report runs/demo-1 --table steps > steps.csv          one of them
+            Works on a run that is still going, too. Names in JSON and CSV end with the unit: _ns is integer nanoseconds.
+
+            TABLES
+            \(wrapped(tableNames.joined(separator: ", ")))
+            """)
+
+    private static let tableNames = RunTable.all(RunAccount(RunRecord())).map(\.name)
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+
+    @Option(help: ArgumentHelp("An undisturbed run to measure this one against.", valueName: "run"))
+    var reference: String?
+
+    @Option(help: ArgumentHelp("Write the report as a page to this file instead; replaces it if it is there.", valueName: "file"))
+    var html: String?
+
+    @Option(help: ArgumentHelp("Write every figure as one JSON document to this file instead.", valueName: "file"))
+    var json: String?
+
+    @Option(help: ArgumentHelp("Write every table as a CSV file into this folder instead.", valueName: "folder"))
+    var csv: String?
+
+    @Option(help: ArgumentHelp("Print one table as CSV instead.", valueName: "table"))
+    var table: String?
+
+    func validate() throws {
+        let chosen = [html.map { _ in "--html" }, json.map { _ in "--json" }, csv.map { _ in "--csv" }, table.map { _ in "--table" }].compactMap { $0 }
+        if chosen.count > 1 { throw ValidationError("\(chosen[0]) and \(chosen[1]) exclude each other.") }
+        if csv == "-" { throw ValidationError("--csv takes a folder; --table prints one table.") }
+        if let table, !Self.tableNames.contains(table) {
+            throw ValidationError("there is no table `\(table)`\(suggestion(for: table, among: Self.tableNames)); there are \(Self.tableNames.joined(separator: ", ")).")
+        }
+    }
+
+    func run() throws {
+        var account = RunAccount(try RunFolder(folder).record()), compared: ReferenceRun?
+        if let reference {
+            guard let equivalence = Equivalence(account, reference: RunAccount(try RunFolder(reference).record())) else {
+                throw UserError(.badInput, "\(folder) and \(reference) have nothing to compare: no common state, no probes and no validation losses of both")
+            }
+            account = RunAccount(account.record, equivalence: equivalence.value)
+            compared = ReferenceRun(name: reference, equivalence)
+        }
+        if let html { return try OutputFile("--html", html).save(HTMLReport.page(account, reference: compared)) }
+        if let json { return try OutputFile("--json", json).save(RunDocument.text(account, reference: compared)) }
+        if let csv { return try write(RunTable.all(account), into: csv) }
+        if let table { return say(RunTable.all(account).first { $0.name == table }?.csv ?? "", terminator: "") }
+        say(TextReport(account, reference: compared).summary)
+    }
+
+    private func write(_ tables: [RunTable], into folder: String) throws {
+        try OutputFile("--csv", folder).makeFolder()
+        for table in tables { try OutputFile("--csv", "\(folder)/\(table.name).csv").replace(with: Data(table.csv.utf8)) }
+        say("\(folder): \(tables.map { "\($0.name).csv" }.joined(separator: " "))")
+    }
+
+    /// Lines for a help page.
+    private static func wrapped(_ words: String) -> String {
+        var lines = [""]
+        for word in words.split(separator: " ") {
+            if lines[lines.count - 1].count + word.count > 74 { lines.append("") }
+            lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "  " : " ") + word
+        }
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension RunFolder {
+    /// The run's record. One that says it is running although no launcher holds the run is marked as abandoned.
+    func record() throws -> RunRecord {
+        let isHeld = launcher() != nil
+        var record = try LedgerStore.read(ledgerPath)
+        // Asked again: a launcher may have come in between.
+        if !isHeld, record.facts[RunFact.outcome] == Outcome.running.rawValue, launcher() == nil { record.facts[RunFact.outcome] = RunFact.abandoned }
+        return record
+    }
+}
