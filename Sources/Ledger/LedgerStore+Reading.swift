@@ -107,7 +107,7 @@ extension LedgerStore {
     /// - Throws: `UserError` when the ledger is of another version, or a number among the facts cannot be.
     static func facts(_ db: Database, _ path: String) throws -> [String: String] {
         let facts = Dictionary(try rows(db, "facts", path) { (try $0.text("name"), try $0.text("value")) }, uniquingKeysWith: { $1 })
-        let found = facts[RunFact.ledgerVersion] ?? "none"
+        guard let found = facts[RunFact.ledgerVersion] else { throw UserError(.badInput, "\(path) does not say what format it has: it is damaged, or no run was begun in it") }
         guard found == String(version) else { throw otherVersion(path, found) }
         for name in RunFact.numbers {
             guard let text = facts[name] else { continue }

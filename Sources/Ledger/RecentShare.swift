@@ -15,6 +15,7 @@ package struct RecentShare: Sendable {
     ///   - compute, provisioned: worker-nanoseconds since the beginning.
     ///   - nanoseconds: now.
     package mutating func add(compute: Double, provisioned: Double, at nanoseconds: UInt64) {
+        if samples.isEmpty { samples = [Sample(nanoseconds: nanoseconds, compute: 0, provisioned: 0)] }
         let sample = Sample(nanoseconds: nanoseconds, compute: compute, provisioned: provisioned)
         // The newest is always replaced until it is far enough from the one before.
         if samples.count > 1, nanoseconds < samples[samples.count - 2].nanoseconds + Self.spacingNanoseconds { samples.removeLast() }

@@ -11,12 +11,13 @@ struct Report: ParsableCommand {
         discussion: """
             EXAMPLES
               headway report runs/demo-1
-              headway report runs/with-faults --reference runs/without      how many of its steps this run's are worth
-              headway report runs/demo-1 --html report.html                 one page that needs nothing else; - is standard output
-              headway report runs/demo-1 --json report.json                 every figure for other programs; - is standard output
-              headway report runs/demo-1 --csv figures                      a folder of tables: \(tableNames.prefix(4).joined(separator: ", ")) …
-              headway report runs/demo-1 --table steps > steps.csv          one of them
-            Works on a run that is still going, too. Names in JSON and CSV end with the unit: _ns is integer nanoseconds.
+              headway report runs/faulty --reference runs/calm   what its steps are worth
+              headway report runs/demo-1 --html report.html      one page, nothing else
+              headway report runs/demo-1 --json -                every figure; - is here
+              headway report runs/demo-1 --csv figures           a folder of tables
+              headway report runs/demo-1 --table steps           one of them
+            Works on a run that is still going, too. Names in JSON and CSV end with the
+            unit; _ns is integer nanoseconds.
 
             TABLES
             \(wrapped(tableNames.joined(separator: ", ")))
@@ -46,7 +47,7 @@ struct Report: ParsableCommand {
         if chosen.count > 1 { throw ValidationError("\(chosen[0]) and \(chosen[1]) exclude each other.") }
         if csv == "-" { throw ValidationError("--csv takes a folder; --table prints one table.") }
         if let table, !Self.tableNames.contains(table) {
-            throw ValidationError("there is no table `\(table)`\(suggestion(for: table, among: Self.tableNames)); there are \(Self.tableNames.joined(separator: ", ")).")
+            throw ValidationError("there is no table \(table)\(suggestion(for: table, among: Self.tableNames)). The tables are \(Self.tableNames.joined(separator: ", ")).")
         }
     }
 

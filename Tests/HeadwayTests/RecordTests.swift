@@ -35,7 +35,7 @@ extension HeadwayCommand {
                 #expect(command.end == .exited(0) && command.output.contains("equal state hashes in all 50 steps"), "\(command.output)")
             }
             let command = try run.headway("verify", run.path, "--against", other.path)
-            run.expectRefused(command, .runFailed, exit: Check.Topic.states.rawValue, "1 of 13 checks failed: same weights as \(other.path)")
+            run.expectRefused(command, .runFailed, exit: Check.Topic.states.rawValue, "1 of ", " checks failed: same weights as \(other.path)")
             #expect(command.output.contains("the states differ from step 1 on"))
         }
 

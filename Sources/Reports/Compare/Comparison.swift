@@ -76,7 +76,7 @@ package struct Comparison: Sendable {
 
     /// Settings of the ledgers' configurations, and what was decided at the start of the sessions.
     private static func settings(_ records: [RunRecord]) -> [Setting] {
-        let configs = records.map(\.config)
+        let configs = records.map(\.configuration)
         var settings = ConfigKey.all.map { key in
             Setting(key: key.name, values: configs.map { $0.map { key.read($0).replacing("\n", with: " ") } ?? "unknown" })
         }

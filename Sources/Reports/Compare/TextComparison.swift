@@ -3,7 +3,7 @@ import Ledger
 /// A comparison as plain text, at most 100 columns wide: the first run and up to three others beside each other; more
 /// runs are more such tables.
 package struct TextComparison {
-    private static let labelWidth = 24, othersAtATime = 3
+    private static let labelWidth = 26, othersAtATime = 3, widestColumn = 24
     private let comparison: Comparison, ink: Ink
 
     package init(_ comparison: Comparison, colour: Bool = false) {
@@ -49,7 +49,7 @@ package struct TextComparison {
         }
     }
 
-    private func columnWidth(_ block: [Int]) -> Int { (TextReport.width - 2 - Self.labelWidth) / block.count }
+    private func columnWidth(_ block: [Int]) -> Int { min(Self.widestColumn, (TextReport.width - 2 - Self.labelWidth) / block.count) }
 
     private func line(_ label: String, _ cells: [String], _ block: [Int]) -> String {
         let width = columnWidth(block)
@@ -70,8 +70,16 @@ package struct TextComparison {
 
     private func figureSection(_ block: [Int]) -> [String] {
         let figures = comparison.figures.filter { figure in block.contains { figure.values[$0] != nil } }
-        return [title("Figures, and how far from A"), heading(block)] + figures.map { figure in line(figure.name, block.map { cell(figure, $0) }, block) }
+        return [title("Figures, and how far from A"), heading(block)] + figures.map { figure in line(name(of: figure), block.map { cell(figure, $0) }, block) }
     }
+
+    /// In what costs are shown: what a laptop's minutes cost is not rounded away.
+    private var moneyScale: (value: Double, name: String) {
+        let headlines = comparison.runs[0].account.headlines
+        return headlines.cost >= 1 || headlines.cost == 0 ? (1, headlines.currency) : headlines.cost >= 1e-3 ? (1e-3, "1e-3 " + headlines.currency) : (1e-6, "1e-6 " + headlines.currency)
+    }
+
+    private func name(of figure: Comparison.Figure) -> String { figure.unit == .money ? "\(figure.name), \(moneyScale.name)" : figure.name }
 
     private func categorySection(_ block: [Int]) -> [String] {
         let rows = comparison.categories.filter { row in row.category == nil || block.contains { row.seconds.values[$0] != 0 } }
@@ -88,7 +96,7 @@ package struct TextComparison {
         let text = format(value, figure.unit)
         guard run > 0, let difference = figure.differences[run] else { return text }
         let change = format(difference, figure.unit).replacing(" %", with: "")
-        return text + ((difference > 0 && !change.hasPrefix("-") ? "+" : "") + change).aligned(columnWidth(Array(0..<4)) < 20 ? 9 : 11)
+        return text + " " + ((difference > 0 ? "+" : "") + change).aligned(8)
     }
 
     private func format(_ value: Double, _ unit: Comparison.Figure.Unit) -> String {
@@ -98,7 +106,7 @@ package struct TextComparison {
         case .milliseconds: Quantity.decimal(value, 2)
         case .tokensPerSecond, .count: Quantity.grouped(Int(value.rounded()))
         case .natsPerToken: Quantity.decimal(value, 4)
-        case .money: Quantity.decimal(value, min(6, Quantity.moneyDigits(comparison.runs[0].account.headlines.cost)))
+        case .money: Quantity.decimal(value / moneyScale.value, 3)
         }
     }
 }

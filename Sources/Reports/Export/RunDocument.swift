@@ -111,7 +111,7 @@ package enum RunDocument {
 
     /// Every setting by its dotted name; null when the record's own configuration cannot be read.
     static func configuration(_ record: RunRecord) -> JSONValue {
-        guard let config = record.config else { return .null }
+        guard let config = record.configuration else { return .null }
         let files = JSONValue.list(config.data.files.map { .text($0) })
         return .object(ConfigKey.all.map { (key: $0.name, value: $0.name == "data.files" ? files : plain($0.read(config))) })
     }
@@ -120,15 +120,5 @@ package enum RunDocument {
         if let integer = Int(text) { return .integer(integer) }
         if let real = Double(text), real.isFinite { return .real(real) }
         return ["true": .flag(true), "false": .flag(false)][text] ?? .text(text)
-    }
-}
-
-extension RunRecord {
-    /// What the run was configured with; nil when that is missing or from another version.
-    var config: RunConfig? {
-        guard let yaml = facts[RunFact.configuration] else { return nil }
-        var config = RunConfig()
-        do { try config.apply(yaml: yaml, file: "the ledger's configuration") } catch { return nil }
-        return config
     }
 }
