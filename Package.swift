@@ -66,6 +66,6 @@ let package = Package(
         tests("CoordinationTests", ["Coordination", "RunSpec"]),
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
-        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem"]),
+        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -3,9 +3,6 @@ import GRDB
 import RunSpec
 
 extension LedgerStore {
-    /// How long a reader waits for a launcher that is just opening or closing the ledger.
-    private static let busySeconds = 5.0
-
     /// Reads a whole ledger, of a run that is over or still going.
     /// - Throws: `UserError` when there is none, it is of another version, or a row of it cannot be.
     package static func read(_ path: String) throws -> RunRecord {
@@ -27,9 +24,13 @@ extension LedgerStore {
     private static func open(_ path: String) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.busyMode = .timeout(busySeconds)
+        let cannotWrite: [ResultCode] = [.SQLITE_CANTOPEN, .SQLITE_READONLY]
         do {
-            return try DatabaseQueue(path: path, configuration: configuration)
-        } catch let error as DatabaseError where error.resultCode == .SQLITE_CANTOPEN && !FileManager.default.fileExists(atPath: path + "-wal") {
+            let database = try DatabaseQueue(path: path, configuration: configuration)
+            // SQLite opens the file only when something is read.
+            _ = try database.read { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") }
+            return database
+        } catch let error as DatabaseError where cannotWrite.contains(error.resultCode) && !FileManager.default.fileExists(atPath: path + "-wal") {
             // A ledger that is over, in a folder that cannot be written: SQLite may not make its index beside it, and needs none.
             configuration.readonly = true
             let name = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path

@@ -372,6 +372,8 @@ package enum RunFact {
 
     /// The outcome that readers give to a run that says it is running and that no process holds.
     package static let abandoned = "left by its launcher"
+    /// A sentence of a reader who has seen something that the ledger cannot be right with; never stored.
+    package static let contradiction = "reader.contradiction"
 
     /// Those that are numbers, never below 0.
     static let numbers = [

@@ -18,6 +18,7 @@ extension RunAccount {
         if outcome == RunFact.abandoned {
             sentences.append("the launcher died without a word: what workers did after their records were last drained is missing; `headway resume` takes it in and goes on")
         }
+        if let sentence = facts[RunFact.contradiction] { sentences.append(sentence) }
         if !record.slots.isEmpty || !record.replicas.isEmpty || !record.commits.isEmpty {
             sentences += Verification(self).failures.map { "a check of its record fails, and figures that rest on it cannot be believed: \($0.name): \($0.detail)" }
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpointing
 import Foundation
 import Ledger
 import Reports
@@ -85,12 +86,17 @@ struct Report: ParsableCommand {
 }
 
 extension RunFolder {
-    /// The run's record. One that says it is running although no launcher holds the run is marked as abandoned.
+    /// The run's record, and what the folder says against it: that no launcher holds a run that is said to go on, that
+    /// a checkpoint is newer than the last commit.
     func record() throws -> RunRecord {
         let isHeld = launcher() != nil
         var record = try LedgerStore.read(ledgerPath)
         // Asked again: a launcher may have come in between.
         if !isHeld, record.facts[RunFact.outcome] == Outcome.running.rawValue, launcher() == nil { record.facts[RunFact.outcome] = RunFact.abandoned }
+        let saved = (try? CheckpointStore(folder: checkpointsPath).steps().first) ?? 0, last = record.commits.map(\.step).max() ?? 0
+        if !isHeld, saved > last {
+            record.facts[RunFact.contradiction] = "its ledger ends at step \(last), but checkpoint step-\(saved) is in \(checkpointsPath): the end of the ledger is lost, and no figure counts it"
+        }
         return record
     }
 }
