@@ -7,12 +7,12 @@ struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put two or more runs side by side: settings, goodput, losses, states.",
         discussion: """
-            Differences are from the first run. What cannot be compared, such as losses on another text, is left out and
-            said; so is what a run lacks that is not finished.
+            Differences are from the first run. What cannot be compared, such as losses on
+            another text, is left out, and it is said why.
 
             EXAMPLES
               headway compare runs/without runs/with-faults
-              headway compare runs/sweep-* --json sweep.json       - is standard output
+              headway compare runs/sweep-* --json sweep.json      - is standard output
             """)
 
     @Argument(help: ArgumentHelp("The folders of the runs.", valueName: "run")) var folders: [String]

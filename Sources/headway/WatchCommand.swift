@@ -9,14 +9,15 @@ struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Follow a run from another terminal.",
         discussion: """
-            Reads what is new in the ledger, twice a second, and touches nothing else of the run. Ends with the run.
+            Reads what is new in the ledger, twice a second. Ends with the run.
 
             EXAMPLES
               headway watch runs/demo-1
               headway watch runs/demo-1 --once      one line: how it stands
 
             EXIT STATUS
-              0 the run is finished, or goes on (--once)   130 it was interrupted   1 it failed, or its launcher died
+              0 the run is finished, or goes on (--once)   130 it was interrupted
+              1 it failed, or its launcher died
             """)
 
     private static let pauseMicroseconds: UInt32 = 500_000

@@ -58,7 +58,7 @@ extension HeadwayCommand {
             (row.step, row.parentHash) = (51, row.parentHash)
             try ledger.append(row)
             let command = try run.headway("verify", run.path)
-            run.expectRefused(command, .runFailed, exit: Check.Topic.lineage.rawValue, "checks failed")
+            run.expectRefused(command, .runFailed, exit: Check.Topic.lineage.rawValue | Check.Topic.figures.rawValue, "checks failed")
         }
 
         @Test func `a report can be read while the run goes on, and does not disturb it`() throws {

@@ -34,7 +34,11 @@ import Reports
     @Test func whatCannotBeComparedIsLeftOutAndSaid() {
         var unfinished = run(steps: 40), other = run(text: "other")
         unfinished.facts[RunFact.outcome] = "interrupted"
-        for index in other.commits.indices { other.commits[index].stateHash += "'" }
+        unfinished.commits[3].learningRate = 0.5
+        for index in other.commits.indices {
+            other.commits[index].stateHash += "'"
+            other.commits[index].parentHash += "'"
+        }
         let text = TextComparison(comparison([("a", run()), ("b", unfinished), ("c", other)])).text
         #expect(text.contains("interrupted after 40 of 40 steps: its figures are of that part"))
         #expect(text.contains("another validation text than a: its losses and effects are not compared"))

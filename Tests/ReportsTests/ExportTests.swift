@@ -13,7 +13,9 @@ import RunSpec
     @Test func figuresOfTheDocumentAreTheAccounts() throws {
         let record = SampleRun(steps: 40, crashes: 3).record.withLossRecords(), account = RunAccount(record), document = try document(record)
         let headlines = try #require(document["headlines"] as? [String: Any])
-        #expect(headlines["compute_goodput"] as? Double == account.headlines.computeGoodput && headlines["committed_tokens"] as? Int == account.headlines.committedTokens)
+        #expect(headlines["committed_tokens"] as? Int == account.headlines.committedTokens)
+        // Not parsed: JSONSerialization is off by a last digit now and then, the document is not.
+        #expect(RunDocument.text(account).contains("\"compute_goodput\": \(account.headlines.computeGoodput),"))
         let categories = try #require(document["categories"] as? [[String: Any]])
         #expect(categories.count == Category.allCases.count + 1)
         #expect(categories.reduce(0) { $0 + ($1["time_ns"] as? Int ?? 0) } == account.accounts.budgetNanoseconds)
@@ -21,7 +23,8 @@ import RunSpec
         #expect(bills.reduce(0) { $0 + ($1["time_ns"] as? Int ?? 0) } == account.incidents.reduce(0) { $0 + $1.workerNanoseconds })
         let steps = try #require(document["steps"] as? [[String: Any]])
         #expect(steps.map { $0["step"] as? Int } == account.commits.map(\.step))
-        #expect(steps[3]["credit_nats_per_token"] as? Double == account.contribution.credits[3].credit)
+        let credit = try #require(steps[3]["credit_nats_per_token"] as? Double)
+        #expect(abs(credit - account.contribution.credits[3].credit) < 1e-12)
         #expect((document["definitions"] as? [Any])?.count == 11 && (document["caveats"] as? [String]) == [])
         #expect((document["configuration"] as? [String: Any])?["batch.sequences"] as? Int == 8)
     }
@@ -90,7 +93,7 @@ import RunSpec
         func caveats(_ change: (inout RunRecord) -> Void) -> String {
             var record = SampleRun().record
             change(&record)
-            return TextReport.summary(record)
+            return TextReport.summary(record).split(whereSeparator: \.isWhitespace).joined(separator: " ")
         }
         #expect(!caveats { _ in }.contains("CAUTION"))
         #expect(caveats { $0.facts[RunFact.costPerWorkerHour] = nil }.contains("cost.workerHour"))
@@ -98,6 +101,6 @@ import RunSpec
         #expect(caveats { $0.facts[RunFact.outcome] = RunFact.abandoned }.contains("the launcher died without a word"))
         #expect(caveats { $0.slots = [] }.contains("no row is missing"))
         #expect(caveats { $0.commits[4].learningRate = 0.5 }.contains("has learning rate 0.5"))
-        #expect(caveats { $0.flights[1]?.removeLast(20) }.contains("CAUTION"))
+        #expect(caveats { $0.flights[1, default: []].removeLast(20) }.contains("CAUTION"))
     }
 }

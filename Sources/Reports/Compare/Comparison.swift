@@ -70,8 +70,7 @@ package struct Comparison: Sendable {
 
     /// Held-out losses compare when they are of the same text.
     static func sharesText(_ a: RunAccount, _ b: RunAccount) -> Bool {
-        let text = a.record.facts[RunFact.validationText]
-        return text != nil && text == b.record.facts[RunFact.validationText]
+        a.record.facts[RunFact.validationText] == b.record.facts[RunFact.validationText]
     }
 
     /// Settings of the ledgers' configurations, and what was decided at the start of the sessions.

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A JSON document with its keys in the order in which people read them.
-indirect enum JSONValue: Equatable, Sendable {
+indirect enum JSONValue: Sendable {
     case null
     case flag(Bool)
     case integer(Int)
@@ -10,8 +10,6 @@ indirect enum JSONValue: Equatable, Sendable {
     case text(String)
     case list([JSONValue])
     case object([(key: String, value: JSONValue)])
-
-    static func == (a: JSONValue, b: JSONValue) -> Bool { a.text == b.text }
 
     /// The document, indented by two; lists of plain values and objects of plain values within lists stand on a line.
     var text: String {

@@ -16,7 +16,8 @@ package struct RunTable: Sendable {
     }
 
     private static func field(_ value: JSONValue) -> String {
-        guard case .text(let text) = value else { return value == .null ? "" : value.text }
+        if case .null = value { return "" }
+        guard case .text(let text) = value else { return value.text }
         let needsQuotes = text.unicodeScalars.contains { [",", "\"", "\n", "\r"].contains($0) } || text.first == " " || text.last == " "
         return needsQuotes ? "\"" + text.replacing("\"", with: "\"\"") + "\"" : text
     }
