@@ -8,7 +8,7 @@ package struct SharedLayout: Equatable, Sendable {
     /// Copies of (θ, m, v): the committed one, the one being written, and one that a checkpoint may pin.
     package static let generationCount = 3
     /// Rows for workers and faults: fixed, so that a run can be taken up again with other numbers of them.
-    package static let slotsMaximum = 64, faultsMaximum = 1024
+    package static let slotsMaximum = 64, faultsMaximum = 16_384
 
     /// Floats of the flat parameter vector, padding included; a multiple of 16.
     package let parameterFloats: Int
@@ -63,21 +63,24 @@ package struct SharedLayout: Equatable, Sendable {
 enum ControlWord: Int {
     case magic, layoutVersion, byteCount, identity
     case bell                  // two 32-bit words: rings, sleepers
-    case view, committedStep, currentGeneration, nextGeneration, stop
+    case view, turn, currentGeneration, nextGeneration, stop
     case previousGeneration    // one more than its number; 0 when there is none
     case probeStep, gradientStep   // one more than the step; 0 for none
+    case helps                 // whether workers may compute leaves that others own
+    case wantedWorkers         // what a user asked for; 0 for nothing new
+    case sessionStart          // CLOCK_MONOTONIC, nanoseconds
 }
 
 /// Words of a slot's row.
 enum SlotWord: Int {
-    case replica, state, admitted, allocations, peakFlops
+    case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves
     /// A cache line each: workers write their own row at every step.
     static let count = 8
 }
 
 enum LeafWord: Int {
-    case owner, stamp, replica, lossSum, tokens
-    static let count = 5
+    case owner, stamp, claim, replica, lossSum, tokens
+    static let count = 6
 }
 
 enum ChunkWord: Int {

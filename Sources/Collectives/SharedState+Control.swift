@@ -2,13 +2,34 @@ import CSystem
 import RunSpec
 
 /// Where a slot's worker stands, as it says itself.
-package enum SlotState: UInt64, Sendable { case empty, starting, ready }
+package enum SlotState: UInt64, Sendable { case empty, starting, ready, draining }
 
 extension SharedState {
     // MARK: Announcements: written by the launcher, read by workers
 
     package var view: Int { Int(value(.view)) }
-    package var committedStep: Int { Int(value(.committedStep)) }
+    /// What is being computed: an attempt, counted over the run, and the step it is an attempt at, in one word, so that
+    /// nobody ever sees one of them without the other. Grows with every commit and every attempt that is thrown away.
+    package var turn: Int { Int(value(.turn)) }
+    package var committedStep: Int { Self.step(of: turn) }
+    package static func step(of turn: Int) -> Int { turn & 0xFFFF_FFFF }
+    private func nextTurn(at step: Int) -> Int { ((turn >> 32) + 1) << 32 | step }
+    /// Throws away what was done of the step under way. The caller rings, with the view that goes on.
+    package func discardAttempt() {
+        // Its update may have begun to write over the weights before the last one.
+        put(.previousGeneration, 0)
+        put(.turn, UInt64(nextTurn(at: committedStep)))
+    }
+    /// Goes back, or on, to a state that was put into `generation`; nobody computes.
+    package func rewind(to step: Int, generation: Int) {
+        put(.previousGeneration, 0)
+        put(.currentGeneration, UInt64(generation))
+        put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+        put(.turn, UInt64(nextTurn(at: step)))
+    }
+    /// Whether workers compute leaves that others own and have not begun.
+    package var helps: Bool { value(.helps) != 0 }
+    package func setHelps(_ helps: Bool) { put(.helps, helps ? 1 : 0) }
     package var currentGeneration: Int { Int(value(.currentGeneration)) }
     package var nextGeneration: Int { Int(value(.nextGeneration)) }
     package var stopRequested: Bool { value(.stop) != 0 }
@@ -32,7 +53,7 @@ extension SharedState {
         put(.currentGeneration, UInt64(current))
         put(.nextGeneration, UInt64(next))
         put(.stop, stop ? 1 : 0)
-        put(.committedStep, UInt64(step))
+        if step != committedStep { put(.turn, UInt64(nextTurn(at: step))) }
         ring()
     }
 
@@ -55,9 +76,24 @@ extension SharedState {
             put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
         }
         put(.stop, 0)
-        put(.committedStep, UInt64(step))
+        if step != committedStep { put(.turn, UInt64(nextTurn(at: step))) }
+        put(.wantedWorkers, 0)
+        for slot in 0..<SharedLayout.slotsMaximum { releaseClaims(of: slot, turn: turn) }
         for fault in 0..<SharedLayout.faultsMaximum { cs_store(word(layout.faultTable + fault * 8), 0) }
         for slot in 0..<SharedLayout.slotsMaximum { setSlot(slot, replica: 0, state: .empty) }
+    }
+
+    // MARK: Wishes: written by a user's command, read by the launcher
+
+    /// How many workers somebody wants, once.
+    package func takeWantedWorkers() -> Int? {
+        let wanted = Int(value(.wantedWorkers))
+        if wanted > 0 { put(.wantedWorkers, 0) }
+        return wanted > 0 ? wanted : nil
+    }
+    package func wantWorkers(_ count: Int) {
+        put(.wantedWorkers, UInt64(count))
+        ring()
     }
 
     // MARK: Slots: written by their worker, read by the launcher
@@ -76,6 +112,10 @@ extension SharedState {
     /// The replica that the launcher lets compute in the slot; a worker waits until it is itself.
     package func admitted(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .admitted))) }
     package func admit(_ slot: Int, replica: Int) { cs_store(slotWord(slot, .admitted), UInt64(replica)) }
+    /// Lets the slot's worker go; it leaves at the next boundary, or at once if it was never admitted.
+    package func dismiss(_ slot: Int) { cs_store(slotWord(slot, .admitted), UInt64(Self.nobody)) }
+    package func isDismissed(_ slot: Int) -> Bool { cs_load(slotWord(slot, .admitted)) == UInt64(Self.nobody) }
+    private static let nobody = Int(UInt32.max)
     /// Allocations the slot's worker has made inside steps after its first one.
     package func stepAllocations(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .allocations))) }
     package func setStepAllocations(_ slot: Int, _ count: Int) { cs_store(slotWord(slot, .allocations), UInt64(count)) }
@@ -83,10 +123,26 @@ extension SharedState {
     package func peakFlops(_ slot: Int) -> Double { Double(bitPattern: cs_load(slotWord(slot, .peakFlops))) }
     package func setPeakFlops(_ slot: Int, _ value: Double) { cs_store(slotWord(slot, .peakFlops), value.bitPattern) }
 
-    // MARK: Faults: a flag each, so that none fires twice
+    /// Microbatches of paced mode, and those that took longer than their virtual device allows.
+    package func countLeaf(_ slot: Int, late: Bool) {
+        cs_store(slotWord(slot, .leaves), cs_load(slotWord(slot, .leaves)) + 1)
+        if late { cs_store(slotWord(slot, .lateLeaves), cs_load(slotWord(slot, .lateLeaves)) + 1) }
+    }
+    package func pacedLeaves(_ slot: Int) -> (all: Int, late: Int) {
+        (Int(cs_load(slotWord(slot, .leaves))), Int(cs_load(slotWord(slot, .lateLeaves))))
+    }
 
-    package func faultHasFired(_ fault: Int) -> Bool { cs_load(word(layout.faultTable + fault * 8)) != 0 }
-    package func setFaultFired(_ fault: Int) { cs_store(word(layout.faultTable + fault * 8), 1) }
+    // MARK: Faults: a word each, so that none fires twice
+
+    /// When it fired, nil if it has not.
+    package func faultFired(_ fault: Int) -> UInt64? {
+        let nanoseconds = cs_load(word(layout.faultTable + fault * 8))
+        return nanoseconds > 0 ? nanoseconds : nil
+    }
+    package func setFaultFired(_ fault: Int, at nanoseconds: UInt64) { cs_store(word(layout.faultTable + fault * 8), nanoseconds) }
+    /// When this life of the launcher began: what faults that strike by the clock count from.
+    package var sessionStart: UInt64 { value(.sessionStart) }
+    package func setSessionStart(_ nanoseconds: UInt64) { put(.sessionStart, nanoseconds) }
 
     // MARK: The bell: how anyone learns that something on the board has changed
 

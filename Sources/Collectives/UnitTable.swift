@@ -1,6 +1,7 @@
 import CSystem
 
-/// A table of units of work: each has an owner (a slot) and a stamp that says for which step its result is there.
+/// A table of units of work: each has an owner (a slot) and a stamp that says for which turn its result is there: for
+/// which attempt at which step. Turns only grow.
 /// Leaves, chunks to reduce, chunks to update and validation units are all such tables over shared memory.
 package struct UnitTable {
     private let base: UnsafeMutablePointer<UInt64>
@@ -21,29 +22,29 @@ package struct UnitTable {
     package func owner(of unit: Int) -> Int { Int(cs_load(row(unit) + ownerWord)) }
     package func assign(_ unit: Int, to slot: Int) { cs_store(row(unit) + ownerWord, UInt64(slot)) }
 
-    /// Whether the unit's result for `step` is there.
-    package func isDone(_ unit: Int, step: Int) -> Bool { cs_load(row(unit) + stampWord) >= UInt64(step + 1) }
-    /// Publishes the unit's result for `step`: everything written before is visible to who sees it done.
-    package func markDone(_ unit: Int, step: Int) { cs_store(row(unit) + stampWord, UInt64(step + 1)) }
+    /// Whether the unit's result for `turn` is there.
+    package func isDone(_ unit: Int, turn: Int) -> Bool { cs_load(row(unit) + stampWord) >= UInt64(turn + 1) }
+    /// Publishes the unit's result for `turn`: everything written before is visible to who sees it done.
+    package func markDone(_ unit: Int, turn: Int) { cs_store(row(unit) + stampWord, UInt64(turn + 1)) }
 
     /// - Parameter range: nil for all units.
-    package func allDone(step: Int, in range: Range<Int>? = nil) -> Bool {
-        for unit in range ?? 0..<count where !isDone(unit, step: step) { return false }
+    package func allDone(turn: Int, in range: Range<Int>? = nil) -> Bool {
+        for unit in range ?? 0..<count where !isDone(unit, turn: turn) { return false }
         return true
     }
 
-    /// The next unit at or after `start` that `slot` owns and that lacks its result for `step`.
-    package func nextOwned(by slot: Int, step: Int, from start: Int = 0, below end: Int? = nil) -> Int? {
+    /// The next unit at or after `start` that `slot` owns and that lacks its result for `turn`.
+    package func nextOwned(by slot: Int, turn: Int, from start: Int = 0, below end: Int? = nil) -> Int? {
         var unit = start
         while unit < end ?? count {
-            if owner(of: unit) == slot && !isDone(unit, step: step) { return unit }
+            if owner(of: unit) == slot && !isDone(unit, turn: turn) { return unit }
             unit &+= 1
         }
         return nil
     }
 
-    package func unfinished(step: Int, in range: Range<Int>? = nil) -> [Int] {
-        (range ?? 0..<count).filter { !isDone($0, step: step) }
+    package func unfinished(turn: Int, in range: Range<Int>? = nil) -> [Int] {
+        (range ?? 0..<count).filter { !isDone($0, turn: turn) }
     }
 
     /// A further word of a unit's row, by its place in the row.
@@ -67,6 +68,60 @@ extension SharedState {
     package var evaluations: UnitTable {
         UnitTable(base: word(layout.evaluationTable), rowWords: EvaluationWord.count, ownerWord: EvaluationWord.owner.rawValue,
             stampWord: EvaluationWord.stamp.rawValue, count: layout.heldOut.count)
+    }
+}
+
+// MARK: Claims: who computes a leaf
+
+extension SharedState {
+    private func claim(_ leaf: Int) -> UnsafeMutablePointer<UInt64> { leaves.word(leaf, LeafWord.claim.rawValue) }
+    /// The turn's attempt and the slot. A claim of an earlier attempt is none.
+    private static func claim(by slot: Int, _ turn: Int) -> UInt64 { (UInt64(turn >> 32) + 1) << 16 | UInt64(slot) }
+
+    /// The slot that computes the leaf in this turn, or has; nil while nobody does.
+    package func claimant(of leaf: Int, turn: Int) -> Int? {
+        let word = cs_load(claim(leaf))
+        return word >> 16 == UInt64(turn >> 32) + 1 ? Int(word & 0xFFFF) : nil
+    }
+
+    /// A leaf that nobody has begun, now the slot's to compute: the first that it owns, else, if it may help out, the last
+    /// of whoever has most left. Every owner keeps one to begin with: a worker without any would be no part of the step.
+    package func claimLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
+        while let leaf = freeLeaf(for: slot, turn: turn, helping: helping) {
+            let seen = cs_load(claim(leaf))
+            guard seen >> 16 != UInt64(turn >> 32) + 1 else { continue }
+            if cs_exchange_if(claim(leaf), seen, Self.claim(by: slot, turn)) { return leaf }
+        }
+        return nil
+    }
+
+    private func freeLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
+        var own: Int?, left: (owner: Int, count: Int, last: Int)?
+        var index = 0
+        while index < layout.leaves {
+            let owner = leaves.owner(of: index)
+            var count = 0, last = index, ownerHasBegun = false
+            // Owners have contiguous stretches, but for what they took over.
+            while index < layout.leaves, leaves.owner(of: index) == owner {
+                let claimant = claimant(of: index, turn: turn)
+                if claimant == owner { ownerHasBegun = true }
+                if claimant == nil, !leaves.isDone(index, turn: turn) {
+                    if owner == slot, own == nil { own = index }
+                    (count, last) = (count + 1, index)
+                }
+                index += 1
+            }
+            if helping, count > (ownerHasBegun ? 0 : 1), count > left?.count ?? 0 { left = (owner, count, last) }
+        }
+        return own ?? left?.last
+    }
+
+    /// Whether `claimLeaf` would find one.
+    package func hasLeaf(for slot: Int, turn: Int, helping: Bool) -> Bool { freeLeaf(for: slot, turn: turn, helping: helping) != nil }
+
+    /// Lets others compute what a worker that is gone had begun.
+    package func releaseClaims(of slot: Int, turn: Int) {
+        for leaf in 0..<layout.leaves where claimant(of: leaf, turn: turn) == slot && !leaves.isDone(leaf, turn: turn) { cs_store(claim(leaf), 0) }
     }
 }
 

@@ -8,7 +8,17 @@ package struct View: Equatable, Sendable {
     package var plan: Plan
 }
 
-/// Decides views: who computes, who joins when, who is replaced, when to give up.
+/// What happens when a worker is lost in the middle of a step.
+package enum LossPolicy: String, Codable, CaseIterable, Sendable {
+    /// The others keep what is published and share the rest.
+    case elastic
+    /// The others throw the whole attempt away and begin the step again without it, as quorum systems do.
+    case discard
+    /// All stop; the run goes on from the newest checkpoint with everybody new, as classic launchers do.
+    case restart
+}
+
+/// Decides views: who computes, who joins when, who is replaced, who leaves, when to give up.
 package struct ViewMachine: Sendable {
     /// A slot whose workers end this often in a row before one takes part in a commit is given up: something other than
     /// chance kills them, and starting more would hide it.
@@ -16,9 +26,15 @@ package struct ViewMachine: Sendable {
 
     package enum Slot: Equatable, Sendable {
         case starting
-        /// Ready, waiting for the next step boundary.
+        /// Ready, waiting for the next step boundary or for somebody to be lost.
         case ready
         case member
+        /// A member that asked to go, and does at the next step boundary.
+        case draining
+        /// Told to go; its process is not gone yet.
+        case leaving
+        /// Nobody is there, and nobody is wanted.
+        case closed
         case abandoned
     }
 
@@ -27,16 +43,30 @@ package struct ViewMachine: Sendable {
         case ready(slot: Int)
         /// A worker is gone: fenced and reaped, so that it can write nothing more.
         case ended(slot: Int, unfinished: Unfinished)
-        /// The step's commit is recorded. Whoever is ready joins now.
+        /// A worker was told to make room and wants to leave in order.
+        case draining(slot: Int)
+        /// The step's commit is recorded. Whoever is ready joins now, whoever is to go goes.
         case committed
+        /// From the next boundary on so many workers compute.
+        case resize(workers: Int)
         /// Start no more workers.
         case stopping
     }
 
     package enum Effect: Equatable, Sendable {
         case spawn(slot: Int)
+        /// Let the worker go: nothing is left for it to do.
+        case dismiss(slot: Int)
+        /// End the workers at once: the run is to be wound back.
+        case kill(slots: [Int])
+        /// Nobody lives: go back to the newest checkpoint.
+        case rewind
+        /// The slot is not paid for any more.
+        case close(slot: Int)
         /// No more workers are started for the slot.
         case abandon(slot: Int, reason: String)
+        /// What was done of the step under way counts for nothing.
+        case discard
         /// Write the owners, then the view's number. `leavesReassigned` counts leaves that changed hands mid-step.
         case announce(View, leavesReassigned: Int, reason: String)
         /// The owners change for the coming step, the members do not.
@@ -51,16 +81,22 @@ package struct ViewMachine: Sendable {
     private var startFailures: [Int]
     /// Whether the slot's worker has taken part in a commit.
     private var hasCommitted: [Bool]
-    private var begun = false
-    private var stopping = false
+    private var begun = false, stopping = false, rewinding = false, hasRewound = false
+    /// How many compute, and how many more stand ready.
+    private var workers: Int
+    private let spares: Int
+    private let policy: LossPolicy
     private let leaves: Int, chunks: Int, evaluationUnits: Int
 
     /// All slots are starting; the first view forms when none is any more.
     /// - Parameter lastView: the number of the last view of an earlier session, 0 for none.
-    package init(slots: Int, leaves: Int, chunks: Int, evaluationUnits: Int, lastView: Int) {
-        self.slots = Array(repeating: .starting, count: slots)
-        startFailures = Array(repeating: 0, count: slots)
-        hasCommitted = Array(repeating: false, count: slots)
+    package init(
+        workers: Int, spares: Int = 0, policy: LossPolicy = .elastic, leaves: Int, chunks: Int, evaluationUnits: Int, lastView: Int
+    ) {
+        slots = Array(repeating: .starting, count: workers + spares)
+        startFailures = Array(repeating: 0, count: workers + spares)
+        hasCommitted = Array(repeating: false, count: workers + spares)
+        (self.workers, self.spares, self.policy) = (workers, spares, policy)
         (self.leaves, self.chunks, self.evaluationUnits) = (leaves, chunks, evaluationUnits)
         view = View(number: lastView, members: [],
             plan: Plan(members: [], leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits))
@@ -70,12 +106,23 @@ package struct ViewMachine: Sendable {
         switch event {
         case .ready(let slot): return ready(slot)
         case .ended(let slot, let unfinished): return ended(slot, unfinished)
+        case .draining(let slot):
+            if slots[slot] == .member { slots[slot] = .draining } else if slots[slot] == .ready || slots[slot] == .starting { slots[slot] = .leaving }
+            return []
         case .committed: return boundary()
+        case .resize(let workers): return resize(workers)
         case .stopping:
             stopping = true
             return []
         }
     }
+
+    private func count(_ states: Slot...) -> Int { slots.count { states.contains($0) } }
+
+    /// Slots that are wanted and have, or will have, a worker.
+    private var occupied: Int { count(.starting, .ready, .member) }
+
+    // MARK: Coming
 
     private mutating func ready(_ slot: Int) -> [Effect] {
         guard slots[slot] == .starting else { return [] }
@@ -83,20 +130,54 @@ package struct ViewMachine: Sendable {
         return formIfNobodyComputes()
     }
 
-    /// At the very start, all begin together. After the death of all, the first to be ready goes on at once.
+    /// At the very start, and after a rewind, all begin together; after the death of all, the first to be ready goes on
+    /// at once.
     private mutating func formIfNobodyComputes() -> [Effect] {
-        guard view.members.isEmpty, slots.contains(.ready), begun || !slots.contains(.starting) else { return [] }
-        let reason = begun ? "restarted after the loss of every worker" : "the run begins"
+        guard view.members.isEmpty, !rewinding, slots.contains(.ready), begun || !slots.contains(.starting) else { return [] }
+        let reason = begun ? "restarted after the loss of every worker" : hasRewound ? "the run begins again from its checkpoint" : "the run begins"
         begun = true
         return [announce(admitReady(), leavesReassigned: 0, reason: reason)]
     }
 
+    private mutating func resize(_ workers: Int) -> [Effect] {
+        guard !stopping, workers > 0, workers <= leaves else { return [] }
+        self.workers = workers
+        var effects: [Effect] = []
+        while occupied < workers + spares {
+            let slot = slots.firstIndex(of: .closed) ?? slots.count
+            if slot == slots.count {
+                slots.append(.starting)
+                startFailures.append(0)
+                hasCommitted.append(false)
+            }
+            (slots[slot], startFailures[slot], hasCommitted[slot]) = (.starting, 0, false)
+            effects.append(.spawn(slot: slot))
+        }
+        // Whoever does not compute can go at once, the last ones first.
+        while occupied > workers + spares, let slot = slots.lastIndex(where: { $0 == .starting || $0 == .ready }) {
+            slots[slot] = .leaving
+            effects.append(.dismiss(slot: slot))
+        }
+        return effects
+    }
+
+    // MARK: A step boundary
+
     private mutating func boundary() -> [Effect] {
         for slot in view.members { (startFailures[slot], hasCommitted[slot]) = (0, true) }
-        let joining = slots.indices.filter { slots[$0] == .ready }
-        guard joining.isEmpty else {
-            let who = joining.map { String($0) }.joined(separator: ", ")
-            return [announce(admitReady(), leavesReassigned: 0, reason: "worker \(who) joined")]
+        var going = view.members.filter { slots[$0] == .draining }
+        going += view.members.filter { slots[$0] == .member }.dropFirst(workers)
+        for slot in going { slots[slot] = .leaving }
+        let joining = slots.indices.filter { slots[$0] == .ready }.prefix(max(0, workers - count(.member)))
+        let effects = going.map { Effect.dismiss(slot: $0) }
+        guard going.isEmpty && joining.isEmpty else {
+            let members = admitReady()
+            // Replacements will find the run where it is.
+            guard !members.isEmpty else {
+                view.members = []
+                return effects
+            }
+            return effects + [announce(members, leavesReassigned: 0, reason: Self.sentence(joining, going))]
         }
         let even = balancedPlan(view.members)
         guard even != view.plan else { return [] }
@@ -104,35 +185,82 @@ package struct ViewMachine: Sendable {
         return [.replan(even)]
     }
 
+    private static func sentence(_ joining: some Collection<Int>, _ going: [Int]) -> String {
+        func list(_ slots: some Collection<Int>) -> String { slots.map { String($0) }.joined(separator: ", ") }
+        let parts = [joining.isEmpty ? "" : "worker \(list(joining)) joined", going.isEmpty ? "" : "worker \(list(going)) left in order"]
+        return parts.filter { !$0.isEmpty }.joined(separator: ", ")
+    }
+
+    // MARK: Going
+
     private mutating func ended(_ slot: Int, _ unfinished: Unfinished) -> [Effect] {
         let was = slots[slot]
-        guard was != .abandoned else { return [] }
-        if !hasCommitted[slot] { startFailures[slot] += 1 }
+        if was == .abandoned || was == .closed { return [] }
+        if was != .leaving, !hasCommitted[slot] { startFailures[slot] += 1 }
         hasCommitted[slot] = false
-        slots[slot] = stopping || startFailures[slot] >= Self.startFailuresMaximum ? .abandoned : .starting
         var effects: [Effect] = []
-        if was == .member {
+        slots[slot] = .closed
+        if was == .member || was == .draining {
             view.members.removeAll { $0 == slot }
-            let moved = view.plan.reassign(unfinished, to: view.members)
-            if !view.members.isEmpty {
-                effects.append(announce(view.members, plan: view.plan, leavesReassigned: moved, reason: "worker \(slot) left"))
-            }
+            effects += loss(of: slot, unfinished)
         }
-        if slots[slot] == .starting {
+        if stopping || startFailures[slot] >= Self.startFailuresMaximum {
+            slots[slot] = .abandoned
+            if !stopping { effects.append(.abandon(slot: slot, reason: "it ended \(Self.startFailuresMaximum) times in a row before its first commit")) }
+        } else if rewinding {
+            effects += rewindIfNobodyLives()
+        } else if occupied < workers + spares {
+            slots[slot] = .starting
             effects.append(.spawn(slot: slot))
-        } else if !stopping {
-            effects.append(.abandon(slot: slot, reason: "it ended \(Self.startFailuresMaximum) times in a row before its first commit"))
+        } else {
+            effects.append(.close(slot: slot))
         }
         effects += formIfNobodyComputes()
-        if slots.allSatisfy({ $0 == .abandoned }) && !stopping {
+        if slots.allSatisfy({ $0 == .abandoned || $0 == .closed }) && !stopping {
             effects.append(.giveUp(reason: "every worker ended \(Self.startFailuresMaximum) times in a row before its first commit"))
         }
         return effects
     }
 
+    /// A member is gone and its step is not committed.
+    private mutating func loss(of slot: Int, _ unfinished: Unfinished) -> [Effect] {
+        if stopping && policy == .restart { return [] }
+        switch policy {
+        case .restart:
+            rewinding = true
+            let others = slots.indices.filter { [.starting, .ready, .member, .draining].contains(slots[$0]) }
+            for other in others { slots[other] = .leaving }
+            view.members = []
+            return others.isEmpty ? [] : [.kill(slots: others)]
+        case .elastic, .discard:
+            // A spare takes the place at once; a replacement that has just come waits for the boundary.
+            if spares > 0, let spare = slots.firstIndex(of: .ready) { slots[spare] = .member }
+            let members = slots.indices.filter { slots[$0] == .member || slots[$0] == .draining }
+            guard !members.isEmpty else { return policy == .discard ? [.discard] : [] }
+            let left = policy == .discard ? everything : unfinished
+            let moved = view.plan.reassign(left, to: members)
+            let effects: [Effect] = policy == .discard ? [.discard] : []
+            return effects + [announce(members, plan: view.plan, leavesReassigned: moved, reason: "worker \(slot) left")]
+        }
+    }
+
+    private var everything: Unfinished {
+        Unfinished(leaves: Array(0..<leaves), chunks: Array(0..<chunks), evaluationUnits: Array(0..<evaluationUnits))
+    }
+
+    private mutating func rewindIfNobodyLives() -> [Effect] {
+        guard !slots.contains(.leaving) else { return [] }
+        (rewinding, begun, hasRewound) = (false, false, true)
+        let places = slots.indices.filter { slots[$0] == .closed }.prefix(workers + spares)
+        for slot in places { (slots[slot], hasCommitted[slot]) = (.starting, false) }
+        return [.rewind] + places.map { .spawn(slot: $0) }
+    }
+
+    // MARK: Views
+
     private mutating func admitReady() -> [Int] {
-        for slot in slots.indices where slots[slot] == .ready { slots[slot] = .member }
-        return slots.indices.filter { slots[$0] == .member }
+        for slot in slots.indices where slots[slot] == .ready && count(.member) < workers { slots[slot] = .member }
+        return slots.indices.filter { slots[$0] == .member || slots[$0] == .draining }
     }
 
     private func balancedPlan(_ members: [Int]) -> Plan {

@@ -39,10 +39,15 @@ struct TimelineBuilder {
     private var contention: [TimelineSpan] = []
     private var unfinished: [Int?: Int] = [:]
     private var pendingAttempt: Int?
+    private let hasSpares: Bool
+    /// Incidents for which everybody threw the attempt away, by session and step.
+    private let discards: [Meetings.Key: [IncidentRow]]
 
     init(_ record: RunRecord, _ lineage: Lineage, _ log: FlightLog, _ fates: Fates) {
         (self.record, self.lineage, self.log, self.fates) = (record, lineage, log, fates)
         meetings = Meetings(log, fates)
+        hasSpares = record.facts[RunFact.spares].flatMap { Int($0) } ?? 0 > 0
+        discards = Dictionary(grouping: record.incidents.filter(\.discarded)) { Meetings.Key(session: $0.session, step: $0.step) }
         // Attempts: first one for each commit, then one for each execution, then those that were never committed.
         timeline.attempts = record.commits.indices.map { lineage.verdict($0) }
         timeline.attempts += fates.executions.map { AttemptVerdict($0.fate.outcome, incident: $0.fate == .committed ? nil : $0.incident) }
@@ -74,7 +79,12 @@ struct TimelineBuilder {
         switch span.phase {
         case .initialise: add(life, span.start, span.end, start(.initialisation, .respawn))
         case .load: add(life, span.start, span.end, start(.firstLoad, .restoreFromMemory))
-        case .rendezvous: add(life, span.start, span.end, start(.firstRendezvous, .awaitingAdmission))
+        case .rendezvous:
+            // Whoever is ready at a boundary and not admitted was not needed: a spare.
+            let boundary = record.commits.first { $0.session == life.place.session && $0.nanoseconds > span.start }?.nanoseconds ?? .max
+            let idle = min(max(boundary, span.start), span.end), isSpare = hasSpares && (life.row.admittedNanoseconds ?? .max) > boundary
+            add(life, span.start, isSpare ? idle : span.end, start(.firstRendezvous, .awaitingAdmission))
+            if isSpare { add(life, idle, span.end, .settled(.spareIdle)) }
         case .input: addAround(life, span, .inputWait)
         case .glue: addAround(life, span, .stepGlue)
         case .forward, .backward:
@@ -86,7 +96,8 @@ struct TimelineBuilder {
         case .awaitEvaluation:
             let isLast = next == .leave || span.ending == .exit
             add(life, span.start, span.end, .settled(isLast ? .finishedEarly : .evaluation))
-        case .leave: add(life, span.start, span.end, .settled(.shutdown))
+        case .leave: add(life, span.start, span.end, .settled(life.drain == nil ? .shutdown : .plannedDrain))
+        case .stalled: add(life, span.start, span.end, .settled(.undetectedFailure), incident: stall(life, span))
         case .fault:
             // A fault in the last moments of a run opens no incident: the worker was leaving anyway.
             if !life.diedInFault, span.ending == .exit { add(life, span.start, span.end, .settled(.shutdown)) }
@@ -107,15 +118,23 @@ struct TimelineBuilder {
         let start = from ?? span.start, end = to ?? span.end
         guard start < end else { return }
         var claim = Claim.settled(category)
-        if case .commit(let row) = lineage.attempt(session: life.place.session, step: span.step, at: span.start) {
+        if let discarded = discarded(life, span) {
+            claim = .work(unfinishedAttempt(discarded))
+        } else if case .commit(let row) = lineage.attempt(session: life.place.session, step: span.step, at: span.start) {
             claim = .around(category, row)
         }
         add(life, start, end, claim, culprit: culprit)
     }
 
-    private mutating func add(_ life: ReplicaLife, _ start: UInt64, _ end: UInt64, _ claim: Claim, culprit: Int? = nil) {
+    private func stall(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
+        record.incidents.first { $0.kind == .stall && $0.replica == life.row.replica && $0.onsetNanoseconds <= span.end && $0.detectedNanoseconds >= span.start }?.incident
+    }
+
+    private mutating func add(
+        _ life: ReplicaLife, _ start: UInt64, _ end: UInt64, _ claim: Claim, incident: Int? = nil, culprit: Int? = nil
+    ) {
         guard start < end else { return }
-        var incident: Int?
+        var incident = incident
         if case .recovery = claim { incident = life.row.incident }
         timeline.spans.append(TimelineSpan(
             life.place, replica: life.row.replica, from: start, to: end, claim, incident: incident, culprit: culprit))
@@ -126,6 +145,7 @@ struct TimelineBuilder {
     /// nobody had to begin that phase again after the death was noticed: then all of it was used.
     private mutating func attempt(_ life: ReplicaLife, _ span: FlightSpan) -> Int {
         let session = life.place.session
+        if let incident = discarded(life, span) { return unfinishedAttempt(incident) }
         let attempt = lineage.attempt(session: session, step: span.step, at: span.start)
         if span.ending == .death, let death = life.death {
             let parts = (span.phase == .reduce ? meetings.reductions : meetings.updates)[Meetings.Key(session: session, step: span.step)]
@@ -144,6 +164,12 @@ struct TimelineBuilder {
             return timeline.attempts.count - 1
         }
         return unfinishedAttempt(record.cause(session: session, after: span.start, until: .max))
+    }
+
+    /// The incident that made everybody throw away the attempt that the span was part of.
+    private func discarded(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
+        let key = Meetings.Key(session: life.place.session, step: span.step)
+        return discards[key]?.first { span.start < $0.plannedNanoseconds ?? $0.detectedNanoseconds }?.incident
     }
 
     private mutating func unfinishedAttempt(_ incident: Int?) -> Int {

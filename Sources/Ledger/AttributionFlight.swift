@@ -34,8 +34,10 @@ struct FlightSpan: Sendable {
 struct ReplicaLife: Sendable {
     let row: ReplicaRow
     let place: Place
-    /// The incident that ended it.
+    /// The incident that ended it: its own, or the loss of another that it was stopped for.
     let death: IncidentRow?
+    /// It was told to make room, and went.
+    let drain: IncidentRow?
     let start: UInt64
     /// Onset of the fault that ended it, else its end as the launcher saw it, else the closing of its slot.
     let end: UInt64
@@ -50,13 +52,13 @@ struct ReplicaLife: Sendable {
     /// When it had nothing left to do; nil if it never left in order.
     var leftNanoseconds: UInt64? { spans.last { $0.phase == .leave }?.start }
 
-    init(_ row: ReplicaRow, in slot: SlotRow, death: IncidentRow?, flight: [FlightEvent]) {
+    init(_ row: ReplicaRow, in slot: SlotRow, death: IncidentRow?, drain: IncidentRow? = nil, flight: [FlightEvent], paced: Bool = false) {
         self.row = row
         self.place = Place(session: row.session, slot: row.slot)
-        self.death = death
+        (self.death, self.drain) = (death, drain)
         let latest = min(row.reapedNanoseconds ?? slot.closedNanoseconds, slot.closedNanoseconds)
         var end = row.endedNanoseconds ?? latest
-        if let death {
+        if let death, row.stoppedFor == nil {
             let fault = flight.last { $0.phase == .fault && $0.nanoseconds <= death.detectedNanoseconds }
             end = fault.map { min($0.nanoseconds, death.onsetNanoseconds) } ?? death.onsetNanoseconds
         }
@@ -67,6 +69,8 @@ struct ReplicaLife: Sendable {
         self.diedInFault = death != nil
         let last: FlightSpan.Ending = death != nil ? .death : (row.endedNanoseconds ?? row.reapedNanoseconds) != nil ? .exit : .alive
         (spans, excessRunDelay) = ReplicaLife.spans(flight, from: start, to: end, last: last)
+        // A virtual device goes on whatever the host does.
+        if paced { for index in spans.indices where spans[index].phase == .forward || spans[index].phase == .backward { spans[index].runDelay = 0 } }
     }
 
     /// Cuts [start, end] at the events. Events outside are dropped, clocks that run backwards are held.
@@ -105,7 +109,7 @@ extension Phase {
     /// Between the first and the last thing done for a step.
     var isWithinStep: Bool {
         switch self {
-        case .initialise, .load, .rendezvous, .fault, .leave: false
+        case .initialise, .load, .rendezvous, .fault, .leave, .stalled: false
         default: true
         }
     }
@@ -136,15 +140,19 @@ struct FlightLog: Sendable {
     /// Replicas without a slot row are left out: there is nothing to charge their time to.
     init(_ record: RunRecord) {
         var deaths: [Int: IncidentRow] = [:]
-        for incident in record.incidents where (deaths[incident.replica]?.onsetNanoseconds ?? .max) > incident.onsetNanoseconds {
+        for incident in record.incidents where incident.kind.isLoss && (deaths[incident.replica]?.onsetNanoseconds ?? .max) > incident.onsetNanoseconds {
             deaths[incident.replica] = incident
         }
+        let byNumber = Dictionary(record.incidents.map { ($0.incident, $0) }, uniquingKeysWith: { $1 })
+        let drains = Dictionary(record.incidents.filter { $0.kind == .preempt }.map { ($0.replica, $0) }, uniquingKeysWith: { a, _ in a })
+        let paced = record.facts[RunFact.pacedLeaves] != nil
         for row in record.replicas.sorted(by: { ($0.session, $0.slot, $0.spawnedNanoseconds) < ($1.session, $1.slot, $1.spawnedNanoseconds) }) {
             guard let slot = record.slots.first(where: {
-                $0.session == row.session && $0.slot == row.slot && row.spawnedNanoseconds <= $0.closedNanoseconds
+                $0.session == row.session && $0.slot == row.slot && row.spawnedNanoseconds <= $0.closedNanoseconds && row.spawnedNanoseconds >= $0.openedNanoseconds
             }) else { continue }
             indexByReplica[row.replica] = lives.count
-            lives.append(ReplicaLife(row, in: slot, death: deaths[row.replica], flight: record.flights[row.replica] ?? []))
+            let death = deaths[row.replica] ?? row.stoppedFor.flatMap { byNumber[$0] }
+            lives.append(ReplicaLife(row, in: slot, death: death, drain: death == nil ? drains[row.replica] : nil, flight: record.flights[row.replica] ?? [], paced: paced))
         }
     }
 }

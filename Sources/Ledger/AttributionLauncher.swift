@@ -32,6 +32,9 @@ extension TimelineBuilder {
         let gone = min(max(planned, reaped), next)
         add(place, cursor, gone, .teardown, incident: death.incident)
         add(place, max(cursor, gone), next, .noCapacity, incident: death.incident)
+        for span in record.launcherSpans where span.session == place.session && span.startNanoseconds < next && span.endNanoseconds > gone {
+            add(place, max(span.startNanoseconds, cursor, gone), min(span.endNanoseconds, next), span.category, incident: span.incident)
+        }
     }
 
     /// A slot whose worker left in order: shutting down, then idle while others work, then closing.
@@ -41,6 +44,11 @@ extension TimelineBuilder {
             life.row.exit != "orphaned" || life.leftNanoseconds != nil
         else { return }
         let reaped = min(max(life.row.reapedNanoseconds ?? ended, life.end), next)
+        if let drain = life.drain {
+            add(place, life.end, reaped, .plannedDrain, incident: drain.incident)
+            add(place, reaped, next, .noCapacity, incident: drain.incident)
+            return
+        }
         add(place, life.end, reaped, .shutdown)
         let othersDone = log.lives.lazy
             .filter { $0.place.session == place.session && $0.place != place }

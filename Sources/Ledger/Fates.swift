@@ -115,8 +115,10 @@ package struct Fates: Sendable {
             var open: Int?
             for s in log.lives[l].spans.indices {
                 let span = log.lives[l].spans[s]
+                if span.phase == .stalled { continue }
                 guard span.phase == .forward || span.phase == .backward else { open = nil; continue }
-                let continues = span.phase == .backward && open.map {
+                let wasStalled = s > 0 && log.lives[l].spans[s - 1].phase == .stalled
+                let continues = (span.phase == .backward || wasStalled) && open.map {
                     executions[$0].leaf == span.unit && executions[$0].step == span.step
                 } ?? false
                 if !continues {
@@ -144,7 +146,11 @@ package struct Fates: Sendable {
         if let row = e.commit, winner == index {
             return lineage.contains[row] ? (.committed, nil) : (.superseded, lineage.rewindIncident[row])
         }
-        if e.died { return (.lost, record.incidents.first { $0.replica == e.replica }?.incident) }
+        if e.died {
+            // Stopped for the loss of another: not in a dead worker's hands.
+            if let cause = record.replicas.first(where: { $0.replica == e.replica })?.stoppedFor { return (.aborted, cause) }
+            return (.lost, record.incidents.first { $0.replica == e.replica && $0.kind.isLoss }?.incident)
+        }
         let decided = e.commit.map { record.commits[$0].nanoseconds } ?? .max
         let cause = record.cause(session: e.place.session, after: e.start, until: decided)
         if e.isComplete, let winner, all[winner].start < e.end { return (.duplicate, cause) }

@@ -36,6 +36,8 @@ package enum Phase: UInt8, CaseIterable, Sendable {
     case leave = 16
     /// Forward pass over probe unit `unit`, or the forward and backward pass whose gradient is compared with the leaves'.
     case probe = 17
+    /// Stopped by a fault in the middle of something, and gone on with it later.
+    case stalled = 18
 }
 
 /// One transition of a worker: at `nanoseconds` it entered `phase`. 32 bytes, fixed layout, little-endian:

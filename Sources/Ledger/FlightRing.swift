@@ -72,12 +72,33 @@ package final class FlightRing {
 
     /// Notes that the worker enters `phase` now.
     package func record(_ phase: Phase, step: Int, view: Int, unit: Int = 0) {
-        events[Int(written % UInt64(Self.capacity))] = FlightEvent(
+        append(FlightEvent(
             nanoseconds: MonotonicClock.nanoseconds(), runDelayNanoseconds: runDelay(), step: UInt32(step),
-            view: UInt32(view), unit: UInt32(unit), phase: phase)
+            view: UInt32(view), unit: UInt32(unit), phase: phase))
+    }
+
+    private func append(_ event: FlightEvent) {
+        events[Int(written % UInt64(Self.capacity))] = event
         written += 1
         cs_store(countWord, written)
     }
+
+    /// What it entered last.
+    package var last: FlightEvent? { written > 0 ? events[Int((written - 1) % UInt64(Self.capacity))] : nil }
+
+    /// Notes that the worker stood still from `start` until now, in the middle of the phase of `interrupted`.
+    package func recordStall(from start: UInt64, in interrupted: FlightEvent) {
+        guard let phase = interrupted.phase else { return }
+        append(FlightEvent(nanoseconds: start, runDelayNanoseconds: interrupted.runDelayNanoseconds, step: interrupted.step,
+            view: interrupted.view, unit: interrupted.unit, phase: .stalled))
+        append(FlightEvent(nanoseconds: MonotonicClock.nanoseconds(), runDelayNanoseconds: runDelay(), step: interrupted.step,
+            view: interrupted.view, unit: interrupted.unit, phase: phase))
+    }
+
+    /// Events ever written: grows whenever the worker does something else. For who watches from another process.
+    package var count: UInt64 { cs_load(countWord) }
+    /// The newest event, as far as it is whole.
+    package var newest: FlightEvent? { count > 0 ? events[Int((count - 1) % UInt64(Self.capacity))] : nil }
 
     /// The second number of schedstat: nanoseconds runnable but waiting for a processor.
     private func runDelay() -> UInt64 {

@@ -113,7 +113,7 @@ struct JobHistory {
     }
 
     private static func complete(_ record: RunRecord, _ sessions: [Session], _ wall: JobTime) -> JobTime {
-        let onsets = Dictionary(record.incidents.map { ($0.replica, $0.onsetNanoseconds) }, uniquingKeysWith: { min($0, $1) })
+        let onsets = Dictionary(record.incidents.filter(\.kind.isLoss).map { ($0.replica, $0.onsetNanoseconds) }, uniquingKeysWith: { min($0, $1) })
         let ends = Dictionary(sessions.map { ($0.number, $0.end) }, uniquingKeysWith: { $1 })
         var all = wall
         for slot in Set(record.slots.map(\.slot)) {

@@ -60,7 +60,7 @@ package final class LedgerFollower {
         let isNew = session.number != run.session?.number
         if isNew { run.begin(session) } else { run.session = session }
         let inSession = "WHERE session = \(session.number)"
-        run.slots = try LedgerStore.rows(db, "slots \(inSession)", path) { try ($0.count("slot"), $0.ns("openedNs")) }
+        run.slots = try LedgerStore.rows(db, "slots \(inSession)", path) { try ($0.count("slot"), $0.ns("openedNs"), $0.ns("closedNs")) }
         let processes = try LedgerStore.rows(db, "replicas \(inSession)", path) { try ($0.count("replica"), $0.count("slot"), $0.optionalNs("endedNs")) }
         run.firstReplica = processes.map(\.0).min() ?? .max
         run.alive = Dictionary(processes.filter { $0.2 == nil }.map { ($0.1, $0.0) }, uniquingKeysWith: { $1 })

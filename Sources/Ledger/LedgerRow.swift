@@ -37,6 +37,8 @@ struct LedgerRow {
 
     func text(_ column: String) throws -> String { try required(column, value(column)) }
     func optionalText(_ column: String) throws -> String? { try value(column) }
+    /// One of a closed list of words.
+    func choice<Choice: RawRepresentable<String>>(_ column: String) throws -> Choice { try required(column, Choice(rawValue: text(column))) }
     func bytes(_ column: String) throws -> Data { try required(column, value(column)) }
     func flag(_ column: String) throws -> Bool { try count(column) != 0 }
 

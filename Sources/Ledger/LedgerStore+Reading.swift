@@ -63,7 +63,7 @@ extension LedgerStore {
                 spawnedNanoseconds: $0.ns("spawnedNs"), readyNanoseconds: $0.optionalNs("readyNs"),
                 admittedNanoseconds: $0.optionalNs("admittedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
                 reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0.optionalText("exit"), exitCode: $0.optionalCount("exitCode"),
-                cpuNanoseconds: $0.optionalNs("cpuNs"), lostEvents: $0.count("lostEvents"))
+                cpuNanoseconds: $0.optionalNs("cpuNs"), stoppedFor: $0.optionalCount("stoppedFor"), lostEvents: $0.count("lostEvents"))
         }
         record.views = try rows(db, "views ORDER BY view", path) {
             let members = try $0.text("members")
@@ -77,9 +77,9 @@ extension LedgerStore {
                 leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"))
         }
         record.incidents = try rows(db, "incidents ORDER BY incident", path) {
-            try IncidentRow(incident: $0.count("incident"), session: $0.count("session"), kind: $0.text("kind"), replica: $0.count("replica"), slot: $0.count("slot"),
+            try IncidentRow(incident: $0.count("incident"), session: $0.count("session"), kind: $0.choice("kind"), replica: $0.count("replica"), slot: $0.count("slot"),
                 step: $0.count("step"), onsetNanoseconds: $0.ns("onsetNs"), onsetIsExact: $0.flag("onsetExact"), detectedNanoseconds: $0.ns("detectedNs"),
-                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0.count("leavesReassigned"), fault: $0.optionalCount("fault"),
+                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0.count("leavesReassigned"), discarded: $0.flag("discarded"), fault: $0.optionalCount("fault"),
                 description: $0.text("description"))
         }
         record.faults = try rows(db, "faults ORDER BY session, fault", path) {
@@ -95,6 +95,10 @@ extension LedgerStore {
         }
         record.contributions = try rows(db, "contributions ORDER BY rowid", path) {
             try ContributionRow(session: $0.count("session"), step: $0.count("step"), leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
+        }
+        record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid", path) {
+            try LauncherSpanRow(session: $0.count("session"), startNanoseconds: $0.ns("startNs"), endNanoseconds: $0.ns("endNs"),
+                category: $0.choice("category"), incident: $0.count("incident"))
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid", path) {
             try CheckpointRow(session: $0.count("session"), step: $0.count("step"), requestedNanoseconds: $0.ns("requestedNs"),

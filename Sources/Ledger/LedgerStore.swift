@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 3
+    package static let version = 4
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
@@ -37,10 +37,10 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS sessions (session INTEGER PRIMARY KEY, startedNs INTEGER NOT NULL, endedNs INTEGER,
             startedUnix REAL NOT NULL, startStep INTEGER NOT NULL, source TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS slots (session INTEGER NOT NULL, slot INTEGER NOT NULL, openedNs INTEGER NOT NULL,
-            closedNs INTEGER NOT NULL, PRIMARY KEY (session, slot));
+            closedNs INTEGER NOT NULL, PRIMARY KEY (session, slot, openedNs));
         CREATE TABLE IF NOT EXISTS replicas (replica INTEGER PRIMARY KEY, session INTEGER NOT NULL, slot INTEGER NOT NULL,
             pid INTEGER NOT NULL, incident INTEGER, spawnedNs INTEGER NOT NULL, readyNs INTEGER, admittedNs INTEGER,
-            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER, cpuNs INTEGER, lostEvents INTEGER NOT NULL);
+            endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER, cpuNs INTEGER, stoppedFor INTEGER, lostEvents INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS views (view INTEGER PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL,
             announcedNs INTEGER NOT NULL, members TEXT NOT NULL, reason TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
@@ -50,7 +50,7 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
-            leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
+            leavesReassigned INTEGER NOT NULL, discarded INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER,
             PRIMARY KEY (session, fault));
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
@@ -59,6 +59,8 @@ package final class LedgerStore {
             decision BLOB NOT NULL, audit BLOB NOT NULL, decisionClusters BLOB NOT NULL, auditClusters BLOB NOT NULL,
             tokensPerSequence INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL, sources BLOB NOT NULL);
+        CREATE TABLE IF NOT EXISTS launcherSpans (session INTEGER NOT NULL, startNs INTEGER NOT NULL, endNs INTEGER NOT NULL,
+            category TEXT NOT NULL, incident INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
             durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
@@ -97,6 +99,11 @@ package final class LedgerStore {
     }
 
     /// Doubles as they lie in memory, little-endian.
+    /// Whether a validation pass with the weights of `step` is recorded.
+    package func hasEvaluation(step: Int) throws -> Bool {
+        try database.read { db in try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM evaluations WHERE step = ?)", arguments: [step]) ?? false }
+    }
+
     private static func blob<Element: BitwiseCopyable>(_ values: [Element]) -> Data { values.withUnsafeBytes { Data($0) } }
 
     package func put(_ row: SessionRow) throws {
@@ -114,11 +121,11 @@ package final class LedgerStore {
     }
 
     package func put(_ row: ReplicaRow) throws {
-        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.replica, row.session, row.slot, row.pid, row.incident, Int64(row.spawnedNanoseconds),
              row.readyNanoseconds.map { Int64($0) }, row.admittedNanoseconds.map { Int64($0) },
              row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode,
-             row.cpuNanoseconds.map { Int64($0) }, row.lostEvents])
+             row.cpuNanoseconds.map { Int64($0) }, row.stoppedFor, row.lostEvents])
     }
 
     package func append(_ row: ViewRow) throws {
@@ -128,13 +135,18 @@ package final class LedgerStore {
     }
 
     package func put(_ row: IncidentRow) throws {
-        try run("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [row.incident, row.session, row.kind, row.replica, row.slot, row.step, Int64(row.onsetNanoseconds), row.onsetIsExact,
-             Int64(row.detectedNanoseconds), row.plannedNanoseconds.map { Int64($0) }, row.leavesReassigned, row.fault, row.description])
+        try run("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.incident, row.session, row.kind.rawValue, row.replica, row.slot, row.step, Int64(row.onsetNanoseconds), row.onsetIsExact,
+             Int64(row.detectedNanoseconds), row.plannedNanoseconds.map { Int64($0) }, row.leavesReassigned, row.discarded, row.fault, row.description])
     }
 
     package func put(_ row: FaultRow) throws {
         try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+    }
+
+    package func append(_ row: LauncherSpanRow) throws {
+        try run("INSERT INTO launcherSpans VALUES (?, ?, ?, ?, ?)",
+            [row.session, Int64(row.startNanoseconds), Int64(row.endNanoseconds), row.category.rawValue, row.incident])
     }
 
     package func append(_ row: EvaluationRow) throws {

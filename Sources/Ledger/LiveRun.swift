@@ -12,8 +12,8 @@ package struct LiveRun: Sendable {
 
     package internal(set) var facts: [String: String] = [:]
     package internal(set) var session: Session?
-    /// When each slot of the session was opened, and the worker process that lives in it.
-    var slots: [(slot: Int, openedNanoseconds: UInt64)] = []
+    /// When each slot of the session was opened and closed (equal while it is open), and the worker process that lives in it.
+    var slots: [(slot: Int, openedNanoseconds: UInt64, closedNanoseconds: UInt64)] = []
     var alive: [Int: Int] = [:]
     /// The least number of a worker process of the session.
     var firstReplica = Int.max
@@ -28,7 +28,7 @@ package struct LiveRun: Sendable {
     package var outcome: String { facts[RunFact.outcome] ?? "unknown" }
     package var plannedSteps: Int { facts[RunFact.steps].flatMap { Int($0) } ?? 0 }
     package var workersAlive: Int { alive.count }
-    package var workers: Int { slots.count }
+    package var workers: Int { slots.count { $0.closedNanoseconds <= $0.openedNanoseconds } }
     /// Of the last minute.
     package var recentGoodput: Double? { share.value }
 
@@ -51,7 +51,8 @@ package struct LiveRun: Sendable {
     /// Slot time as far as the recorders tell of it.
     private func provisionedNanoseconds(at now: UInt64) -> Double {
         slots.reduce(0) { sum, slot in
-            let end = alive[slot.slot].flatMap { last[$0]?.nanoseconds } ?? now
+            let isClosed = slot.closedNanoseconds > slot.openedNanoseconds
+            let end = isClosed ? slot.closedNanoseconds : alive[slot.slot].flatMap { last[$0]?.nanoseconds } ?? now
             return sum + Double(max(end, slot.openedNanoseconds) - slot.openedNanoseconds)
         }
     }

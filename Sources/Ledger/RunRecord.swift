@@ -66,6 +66,8 @@ package struct ReplicaRow: Equatable, Sendable {
     package var exitCode: Int?
     /// How long the kernel had it on a processor, all threads, as it said at the reaping; nil if nobody asked.
     package var cpuNanoseconds: UInt64?
+    /// The loss of another worker that it was ended for: the policy makes everybody stop.
+    package var stoppedFor: Int?
     /// Flight events that the recorder's ring had overwritten before anybody drained it.
     package var lostEvents = 0
 
@@ -73,7 +75,7 @@ package struct ReplicaRow: Equatable, Sendable {
         replica: Int, session: Int, slot: Int, pid: Int, incident: Int? = nil, spawnedNanoseconds: UInt64,
         readyNanoseconds: UInt64? = nil, admittedNanoseconds: UInt64? = nil, endedNanoseconds: UInt64? = nil,
         reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil, cpuNanoseconds: UInt64? = nil,
-        lostEvents: Int = 0
+        stoppedFor: Int? = nil, lostEvents: Int = 0
     ) {
         self.replica = replica
         self.session = session
@@ -88,6 +90,7 @@ package struct ReplicaRow: Equatable, Sendable {
         self.exit = exit
         self.exitCode = exitCode
         self.cpuNanoseconds = cpuNanoseconds
+        self.stoppedFor = stoppedFor
         self.lostEvents = lostEvents
     }
 }
@@ -164,11 +167,24 @@ package struct CommitRow: Equatable, Sendable {
     }
 }
 
-/// One fault, injected or natural: the end of a worker that nobody asked for.
+/// What the run took an incident for.
+package enum IncidentKind: String, CaseIterable, Sendable {
+    /// Killed by a signal; by a bad access to memory; ended with a status.
+    case crash, segfault, death
+    /// Stood still until it was fenced; or for a while, and went on.
+    case hang, stall
+    /// Told to make room, and went in order.
+    case preempt
+
+    /// Whether the worker's work ended with it, at its onset.
+    package var isLoss: Bool { self != .stall && self != .preempt }
+}
+
+/// One fault, injected or natural: a worker's end or standstill that nobody asked for.
 package struct IncidentRow: Equatable, Sendable {
     package var incident: Int
     package var session: Int
-    package var kind: String
+    package var kind: IncidentKind
     package var replica: Int
     package var slot: Int
     /// The step that was under way.
@@ -181,15 +197,17 @@ package struct IncidentRow: Equatable, Sendable {
     package var plannedNanoseconds: UInt64?
     /// Leaves given to other workers: in the victim's hands or not begun.
     package var leavesReassigned: Int
+    /// The policy threw the whole attempt away.
+    package var discarded = false
     /// The injected fault, as its place in the session's plan; nil when it came from outside.
     package var fault: Int?
     /// For people: `worker 1 killed by signal 9 in backward of step 50`.
     package var description: String
 
     package init(
-        incident: Int, session: Int, kind: String, replica: Int, slot: Int, step: Int,
+        incident: Int, session: Int, kind: IncidentKind, replica: Int, slot: Int, step: Int,
         onsetNanoseconds: UInt64, onsetIsExact: Bool, detectedNanoseconds: UInt64,
-        plannedNanoseconds: UInt64? = nil, leavesReassigned: Int, fault: Int? = nil, description: String
+        plannedNanoseconds: UInt64? = nil, leavesReassigned: Int, discarded: Bool = false, fault: Int? = nil, description: String
     ) {
         self.incident = incident
         self.session = session
@@ -202,8 +220,23 @@ package struct IncidentRow: Equatable, Sendable {
         self.detectedNanoseconds = detectedNanoseconds
         self.plannedNanoseconds = plannedNanoseconds
         self.leavesReassigned = leavesReassigned
+        self.discarded = discarded
         self.fault = fault
         self.description = description
+    }
+}
+
+/// Time of the launcher's own that all slots without a worker wait for: restoring a checkpoint.
+package struct LauncherSpanRow: Equatable, Sendable {
+    package var session: Int
+    package var startNanoseconds: UInt64
+    package var endNanoseconds: UInt64
+    package var category: Category
+    package var incident: Int
+
+    package init(session: Int, startNanoseconds: UInt64, endNanoseconds: UInt64, category: Category, incident: Int) {
+        (self.session, self.startNanoseconds, self.endNanoseconds) = (session, startNanoseconds, endNanoseconds)
+        (self.category, self.incident) = (category, incident)
     }
 }
 
@@ -334,6 +367,7 @@ package struct RunRecord: Sendable {
     package var evaluations: [EvaluationRow] = []
     package var probes: [ProbeRow] = []
     package var contributions: [ContributionRow] = []
+    package var launcherSpans: [LauncherSpanRow] = []
     package var checkpoints: [CheckpointRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]
@@ -368,6 +402,10 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
+    package static let policy = "policy"                       // what happens when a worker is lost
+    package static let spares = "spares"
+    package static let pacedLeaves = "paced.leaves"            // microbatches of paced mode, and those over their time
+    package static let lateLeaves = "paced.late"
     package static let outcome = "outcome"                      // finished, interrupted, failed, running
 
     /// The outcome that readers give to a run that says it is running and that no process holds.

@@ -53,10 +53,10 @@ extension Verification {
 
     /// From spawn to the fault that ended it, where its instant is known, else to its end as the launcher saw it.
     private static func lifetime(_ row: ReplicaRow, _ record: RunRecord) -> Int {
-        guard let slot = record.slots.first(where: { $0.session == row.session && $0.slot == row.slot }) else { return 0 }
+        guard let slot = record.slots.first(where: { $0.session == row.session && $0.slot == row.slot && row.spawnedNanoseconds >= $0.openedNanoseconds && row.spawnedNanoseconds <= $0.closedNanoseconds }) else { return 0 }
         let latest = min(row.reapedNanoseconds ?? slot.closedNanoseconds, slot.closedNanoseconds)
         var end = min(row.endedNanoseconds ?? latest, latest)
-        if let death = record.incidents.last(where: { $0.replica == row.replica }), death.onsetIsExact { end = min(end, death.onsetNanoseconds) }
+        if let death = record.incidents.last(where: { $0.replica == row.replica && $0.kind.isLoss }) { end = min(end, death.onsetNanoseconds) }
         return max(0, Int(end) - Int(max(row.spawnedNanoseconds, slot.openedNanoseconds)))
     }
 }

@@ -11,7 +11,7 @@ extension Verification {
         for row in record.faults {
             if row.firedNanoseconds != nil {
                 fired += 1
-            } else if let fault = try? Fault(row.text), fault.step >= reached[row.session] ?? 0 {
+            } else if let fault = try? Fault(row.text), fault.step.map({ $0 >= reached[row.session] ?? 0 }) ?? true {
                 notReached += 1
             } else {
                 silent.append(row)

@@ -13,9 +13,14 @@ struct CheckpointProcess {
     let process: WorkerProcess
     let generation: Int
     var row: CheckpointRow
+    /// When it was last seen to do something, and the processor time it had used then.
+    var movedNanoseconds: UInt64, usedNanoseconds: UInt64 = 0
 }
 
 extension Launcher {
+    private static let writerStandstillNanoseconds: UInt64 = 2_000_000_000
+    private static let noWord = "the writer ended without a word"
+
     private func logPath(_ step: Int) -> String { folder.file("logs/checkpoint-\(step).log") }
 
     /// Starts writing `generation`, which stays pinned until the writer is done.
@@ -24,10 +29,10 @@ extension Launcher {
         checkpointWanted = false
         let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
         var row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
-            bytes: 0, status: "the writer ended without a word")
+            bytes: 0, status: Self.noWord)
         do {
             let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))
-            writer = CheckpointProcess(process: process, generation: generation, row: row)
+            writer = CheckpointProcess(process: process, generation: generation, row: row, movedNanoseconds: row.requestedNanoseconds)
             return nil
         } catch {
             row.status = "\(error)"
@@ -37,8 +42,22 @@ extension Launcher {
     }
 
     func lookAtWriter() throws {
+        try watchWriter()
         guard let end = writer?.process.reap(wait: false) else { return }
         notify(.message(try finishWriter(end).said))
+    }
+
+    /// A writer that neither computes nor waits for the disk has hung, and keeps its generation pinned.
+    private func watchWriter() throws {
+        guard let pid = writer?.process.pid, let kernel = KernelTime(of: pid) else { return }
+        let now = MonotonicClock.nanoseconds(), state = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8))?.split(separator: ")").last?.first { $0 != " " }
+        if kernel.running + kernel.waiting > writer!.usedNanoseconds || state == "D" || state == "R" {
+            (writer!.movedNanoseconds, writer!.usedNanoseconds) = (now, kernel.running + kernel.waiting)
+        } else if now - writer!.movedNanoseconds > Self.writerStandstillNanoseconds {
+            try noteFaults()
+            writer!.row.status = "the writer stood still for \(Self.writerStandstillNanoseconds / 1_000_000_000) s and was ended"
+            writer!.process.kill()
+        }
     }
 
     /// Books what became of the checkpoint and unpins its generation.
@@ -58,7 +77,7 @@ extension Launcher {
             return (true, "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms")
         }
         if case .signalled(let signal) = end.exit {
-            done.row.status = "the writer was killed by signal \(signal)"
+            if done.row.status == Self.noWord { done.row.status = "the writer was killed by signal \(signal)" }
         } else if let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last {
             done.row.status = String(said)
         }
@@ -86,11 +105,20 @@ extension Launcher {
     /// The end of the writer under way, nil when there is none.
     private func awaitWriter() throws -> WorkerProcess.End? {
         while let writer {
+            try watchWriter()
             if let end = writer.process.reap(wait: false) { return end }
             try sleep()
             try lookAtSignals { notify(.message("stopping when the last checkpoint is durable; once more to stop at once")) }
         }
         return nil
+    }
+
+    /// Ends a writer whose generation is about to go, and books why.
+    func abandonWriter(_ why: String) throws {
+        guard var row = writer?.row else { return }
+        killWriter()
+        row.status = why
+        try ledger.append(row)
     }
 
     func killWriter() {
@@ -116,6 +144,8 @@ package struct CheckpointWriter {
         guard found == stateHash else {
             throw UserError(.runFailed, "generation \(generation) of shared memory has state \(found.prefix(16))…, not the committed one of step \(step), \(stateHash.prefix(16))…; nothing was written")
         }
+        var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared)
+        faults.strike(.snapshot, step: step)
         let state = shared.pointers(generation: generation)
         let store = CheckpointStore(folder: folder.checkpointsPath)
         _ = try store.removeAbandoned()
@@ -123,7 +153,14 @@ package struct CheckpointWriter {
         let manifest = Manifest(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
             kernelCore: description.blasCore, stateHash: stateHash, createdUnixSeconds: Int(Date().timeIntervalSince1970))
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
-            secondMoments: state.secondMoment)
+            secondMoments: state.secondMoment) { progress in
+            switch progress {
+            case .writing: faults.strike(.persist, step: step)
+            case .manifest: faults.strike(.manifest, step: step)
+            case .rename: faults.strike(.rename, step: step)
+            case .durable: break
+            }
+        }
         _ = try store.prune(keepLast: config.checkpoint.keep)
     }
 }

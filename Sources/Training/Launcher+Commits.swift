@@ -1,6 +1,7 @@
 import Collectives
 import Coordination
 import Corpus
+import Glibc
 import Ledger
 import RunSpec
 
@@ -9,11 +10,13 @@ extension Launcher {
     func lookAtVotes() throws {
         // Votes first: where they are complete, the passes that were due before them are too.
         guard case .computing(let step) = commits.state else { return try lookAtHeldOut() }
-        let complete = shared.updates.allDone(step: step)
+        let complete = shared.updates.allDone(turn: shared.turn)
         try lookAtHeldOut()
         for effect in commits.receive(.votes(step: step, complete: complete)) {
             guard case .record(let committed) = effect else { continue }
+            strike(.vote)
             try record(commit: committed)
+            strike(.commit)
             for effect in commits.receive(.recorded(step: committed)) {
                 guard case .announce(let committed, let stop) = effect else { continue }
                 try announce(committed: committed, stop: stop)
@@ -30,15 +33,15 @@ extension Launcher {
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: shared.nextGeneration))
         let now = MonotonicClock.nanoseconds()
         // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
-        let credits = description.instrumented && config.credits(update: committed - 1)
-        let credited = description.instrumented && config.credits(update: committed - 2) && shared.previousGeneration != nil
+        let credits = description.options.instrumented && config.credits(update: committed - 1)
+        let credited = description.options.instrumented && config.credits(update: committed - 2) && shared.previousGeneration != nil
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
             leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : []))
         try recordContributions(committed - 1)
-        try recordDataFaults(at: now)
+        try noteFaults()
         stateHash = hash
         lastLoss = loss.nats / Double(loss.tokens)
         for incident in openIncidents where incident.plannedNanoseconds == nil {
@@ -81,11 +84,13 @@ extension Launcher {
         }
     }
 
-    /// Faults that end nobody and show only in the data.
-    private func recordDataFaults(at now: UInt64) throws {
-        for (index, fault) in faults.enumerated() where fault.kind == .labels && !notedFaults.contains(index) && shared.faultHasFired(index) {
-            notedFaults.insert(index)
-            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: now))
+    /// The launcher's own faults: what struck is in the ledger before it does.
+    private func strike(_ point: FaultPoint) {
+        let mine = faults.indices.filter { faults[$0].victim == .launcher && faults[$0].point == point && shared.faultFired($0) == nil }
+        for index in mine where faults[index].isDue(at: step, since: shared.sessionStart) {
+            shared.setFaultFired(index, at: MonotonicClock.nanoseconds())
+            try? noteFaults()
+            kill(getpid(), SIGKILL)
         }
     }
 
@@ -110,10 +115,10 @@ extension Launcher {
     /// leave then.
     private func lookAtHeldOut() throws {
         let units = description.heldOut
-        if units.validation > 0, config.evaluates(after: step), evaluated != step, shared.evaluations.allDone(step: step, in: units.validationUnits) {
+        if units.validation > 0, config.evaluates(after: step), evaluated != step, shared.evaluations.allDone(turn: shared.turn, in: units.validationUnits) {
             try recordValidation()
         }
-        if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(step: step, in: units.probeUnits) { try recordProbe() }
+        if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(turn: shared.turn, in: units.probeUnits) { try recordProbe() }
         if isComplete && !shared.stopRequested { leave() }
     }
 
@@ -125,6 +130,7 @@ extension Launcher {
             tokensPerSequence: config.model.context)
         try ledger.append(row)
         probes.took(row)
+        probeRows.append(row)
     }
 
     private func recordValidation() throws {

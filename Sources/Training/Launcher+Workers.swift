@@ -1,16 +1,25 @@
 import Collectives
 import Coordination
 import Foundation
+import Glibc
 import Ledger
 import RunSpec
 
 extension Launcher {
     // MARK: Birth
 
+    /// Starts the replacements whose time has come.
+    func spawnDue(at now: UInt64) throws {
+        if shared.stopRequested { spawns.removeAll() }
+        while let next = spawns.firstIndex(where: { $0.at <= now }) { try spawn(spawns.remove(at: next).slot) }
+    }
+
     func spawn(_ slot: Int) throws {
+        if slot == slotRows.count || slotRows[slot].closedNanoseconds > slotRows[slot].openedNanoseconds { try openSlot(slot) }
         let replica = nextReplica
         nextReplica += 1
         shared.setSlot(slot, replica: replica, state: .starting)
+        shared.admit(slot, replica: 0)
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
@@ -37,53 +46,71 @@ extension Launcher {
             let detected = MonotonicClock.nanoseconds()
             guard let end = member.process.reap(wait: false) else { continue }
             try drain(slot)
-            let row = members[slot]!.row.ended(end, detected: detected)
-            try ledger.put(row)
-            member.process.closeDescriptor()
-            finishedCompute += members[slot]!.computeNanoseconds
+            try noteFaults()
             let gone = members.removeValue(forKey: slot)!
-            try bookFault(gone)
+            gone.process.closeDescriptor()
+            finishedCompute += gone.computeNanoseconds
+            var row = gone.row.ended(end, detected: detected)
+            if let cause = gone.stoppedFor { (row.stoppedFor, row.exit) = (cause, "stopped") }
+            try ledger.put(row)
             if shared.stopRequested { continue }
-            let incident = try note(gone, row, end.exit, detected)
-            replacementFor[slot] = incident
+            let wasDismissed = views.slots[slot] == .leaving
+            replacementFor[slot] = try gone.stoppedFor ?? gone.incident ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
+            shared.releaseClaims(of: slot, turn: shared.turn)
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)
         }
     }
 
+    /// What nobody has published, less the leaves that somebody living computes.
     private func unfinished() -> Unfinished {
-        Unfinished(leaves: shared.leaves.unfinished(step: step), chunks: shared.updates.unfinished(step: step),
-            evaluationUnits: shared.evaluations.unfinished(step: step, in: shared.due(step, config)))
+        let turn = shared.turn
+        return Unfinished(
+            leaves: shared.leaves.unfinished(turn: turn).filter { shared.claimant(of: $0, turn: turn).map { members[$0] == nil } ?? true },
+            chunks: shared.updates.unfinished(turn: turn), evaluationUnits: shared.evaluations.unfinished(turn: turn, in: shared.due(step, config)))
     }
 
-    /// Notes that the fault that ended the worker fired, if one did.
-    private func bookFault(_ member: Member) throws {
-        guard let last = member.lastEvent, last.phase == .fault else { return }
-        try ledger.put(FaultRow(session: session, fault: Int(last.unit), text: faults[Int(last.unit)].description, firedNanoseconds: last.nanoseconds))
+    /// Records which faults have fired since the last look.
+    func noteFaults() throws {
+        for (index, fault) in faults.enumerated() where !notedFaults.contains(index) {
+            guard let fired = shared.faultFired(index) else { continue }
+            notedFaults.insert(index)
+            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: fired))
+        }
     }
 
-    /// Records the incident: what, whose, since when.
+    /// Records the incident of a worker that ended without being asked to: what, whose, since when.
     private func note(_ member: Member, _ row: ReplicaRow, _ exit: WorkerProcess.Exit, _ detected: UInt64) throws -> Int {
         let last = member.lastEvent
-        var fault: Int?, onset = detected
-        if let last, last.phase == .fault {
-            fault = Int(last.unit)
-            onset = last.nanoseconds
-        }
-        let cause: String
+        let cause: String, kind: IncidentKind
         switch exit {
-        case .exited(let status): cause = "exited with status \(status)"
-        case .signalled(let signal): cause = "killed by signal \(signal)"
+        case .exited(let status): (cause, kind) = ("exited with status \(status)", .death)
+        case .signalled(let signal): (cause, kind) = ("killed by signal \(signal)", signal == SIGSEGV || signal == SIGBUS ? .segfault : .crash)
+        }
+        // Its last words name the fault; one that a notice ran out on has said nothing.
+        var fault = last?.phase == .fault ? Int(last!.unit) : nil
+        if fault == nil, exit == .signalled(signal: Int(SIGKILL)) {
+            fault = faults.indices.first { faults[$0].kind == .preempt && faults[$0].worker == row.slot && !blamed.contains($0) && shared.faultFired($0) != nil }
         }
         let place = fault.map { " at \(faults[$0].point.rawValue)" } ?? last?.phase.map { " in \($0)" } ?? " before its first sign"
+        return try open(kind, member, onset: last?.phase == .fault ? last!.nanoseconds : detected, isExact: last?.phase == .fault, fault: fault,
+            detected: detected, "worker \(row.slot) \(cause)\(place) of step \(step)")
+    }
+
+    /// - Parameters:
+    ///   - onset: exact when a fault said so itself.
+    func open(
+        _ kind: IncidentKind, _ member: Member, onset: UInt64, isExact: Bool? = nil, fault: Int?, detected: UInt64, _ description: String
+    ) throws -> Int {
+        if let fault { blamed.insert(fault) }
         let incident = IncidentRow(
-            incident: nextIncident, session: session, kind: fault.map { faults[$0].kind.rawValue } ?? "death", replica: row.replica,
-            slot: row.slot, step: step, onsetNanoseconds: onset, onsetIsExact: fault != nil, detectedNanoseconds: detected,
-            plannedNanoseconds: nil, leavesReassigned: 0, fault: fault,
-            description: "worker \(row.slot) \(cause)\(place) of step \(step)")
+            incident: nextIncident, session: session, kind: kind, replica: member.row.replica, slot: member.row.slot, step: step,
+            onsetNanoseconds: min(onset, detected), onsetIsExact: isExact ?? (fault != nil), detectedNanoseconds: detected, plannedNanoseconds: nil, leavesReassigned: 0,
+            fault: fault, description: description)
         nextIncident += 1
-        openIncidents.append(incident)
         lastIncident = incident.description
         try ledger.put(incident)
+        // One that costs nobody anything changes no view.
+        if kind == .stall || kind == .preempt { notify(.message(description)) } else { openIncidents.append(incident) }
         return incident.incident
     }
 
@@ -112,6 +139,21 @@ extension Launcher {
         return "; the last one said: \(line)"
     }
 
+    // MARK: Slots: what is paid for
+
+    private func openSlot(_ slot: Int) throws {
+        let now = MonotonicClock.nanoseconds()
+        let row = SlotRow(session: session, slot: slot, openedNanoseconds: now, closedNanoseconds: now)
+        if slot == slotRows.count { slotRows.append(row) } else { slotRows[slot] = row }
+        try ledger.put(row)
+    }
+
+    func closeSlot(_ slot: Int) throws {
+        guard slotRows[slot].closedNanoseconds <= slotRows[slot].openedNanoseconds else { return }
+        slotRows[slot].closedNanoseconds = MonotonicClock.nanoseconds()
+        try ledger.put(slotRows[slot])
+    }
+
     /// Ends every process of the run at once, and waits for it.
     func killEverybody() {
         for member in members.values { member.process.kill() }
@@ -128,11 +170,8 @@ extension Launcher {
 
     /// Gives the slots back: what is paid for ends now.
     private func closeRows() throws {
-        let now = MonotonicClock.nanoseconds()
-        for row in slotRows {
-            try ledger.put(SlotRow(session: session, slot: row.slot, openedNanoseconds: row.openedNanoseconds, closedNanoseconds: now))
-        }
-        try ledger.end(session: session, at: now)
+        for slot in slotRows.indices { try closeSlot(slot) }
+        try ledger.end(session: session, at: MonotonicClock.nanoseconds())
     }
 
     // MARK: RunProgress and the end
@@ -141,11 +180,14 @@ extension Launcher {
         let first = recentCommits.first, last = recentCommits.last
         let seconds = first.flatMap { f in last.map { Double($0.nanoseconds - f.nanoseconds) * 1e-9 } } ?? 0
         let rate = seconds > 0 ? Double(last!.step - first!.step) / seconds : 0
-        let provisioned = slotRows.reduce(0) { $0 + Double(max($1.openedNanoseconds, members[$1.slot]?.lastEvent?.nanoseconds ?? now) - $1.openedNanoseconds) }
+        let provisioned = slotRows.reduce(0) { sum, row in
+            let end = row.closedNanoseconds > row.openedNanoseconds ? row.closedNanoseconds : members[row.slot]?.lastEvent?.nanoseconds ?? now
+            return sum + Double(max(end, row.openedNanoseconds) - row.openedNanoseconds)
+        }
         let compute = members.values.reduce(Double(finishedCompute)) { $0 + Double($1.computeNanoseconds) }
         return RunProgress(
             step: step, steps: config.steps, loss: lastLoss, tokensPerSecond: rate * Double(config.tokensPerStep),
-            computeNanoseconds: compute, provisionedNanoseconds: provisioned, alive: members.count, slots: description.slots,
+            computeNanoseconds: compute, provisionedNanoseconds: provisioned, alive: members.count, slots: slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds },
             lastIncident: lastIncident, secondsLeft: rate > 0 ? Double(config.steps - step) / rate : nil)
     }
 
@@ -156,10 +198,16 @@ extension Launcher {
         // The run is not over before its result is safe: `resume` writes it again.
         if !last.durable { throw UserError(.unwritable, last.said) }
         if outcome == .finished { try ledger.setFact(RunFact.finalDigest, finalDigest()) }
-        let peaks = (0..<description.slots).map { shared.peakFlops($0) }.filter { $0 > 0 }
+        let peaks = slotRows.indices.map { shared.peakFlops($0) }.filter { $0 > 0 }
         if let peak = peaks.max() { try ledger.setFact(RunFact.peakFlopsPerWorker, String(peak)) }
-        let allocations = (0..<description.slots).reduce(0) { $0 + shared.stepAllocations($1) }
+        let allocations = slotRows.indices.reduce(0) { $0 + shared.stepAllocations($1) }
         try ledger.setFact(RunFact.stepAllocations, String(allocations))
+        try noteFaults()
+        if description.options.leafNanoseconds > 0 {
+            let leaves = slotRows.indices.map { shared.pacedLeaves($0) }
+            try ledger.setFact(RunFact.pacedLeaves, String(leaves.reduce(0) { $0 + $1.all }))
+            try ledger.setFact(RunFact.lateLeaves, String(leaves.reduce(0) { $0 + $1.late }))
+        }
         try ledger.setFact(RunFact.outcome, outcome.rawValue)
         try closeRows()
         notify(.message(last.said))

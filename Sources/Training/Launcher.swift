@@ -50,6 +50,11 @@ package final class Launcher {
         var drained: UInt64 = 0
         var computeNanoseconds: UInt64 = 0
         var lastEvent: FlightEvent?
+        var watch = Watch()
+        /// What it is or was ended for, once that is known before its end: found hung, told to make room.
+        var incident: Int?
+        /// The loss of another worker that it was ended for.
+        var stoppedFor: Int?
     }
 
     let folder: RunFolder, config: RunConfig, description: RunDescription
@@ -74,7 +79,11 @@ package final class Launcher {
     var evaluated: Int?                        // step whose validation pass is recorded
     var probes: ProbeSchedule
     let text: TextMap, probeSequences: ProbeSequences
-    var notedFaults: Set<Int> = []             // that struck without an end to their worker
+    var notedFaults: Set<Int> = []             // whose firing is in the ledger
+    var blamed: Set<Int> = []                  // faults that an incident names
+    var continued: Set<Int> = []               // hangs that are over
+    var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
+    var probeRows: [ProbeRow]                  // of the run, in order
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var stopWanted = false
@@ -85,7 +94,7 @@ package final class Launcher {
     var recentCommits: [(nanoseconds: UInt64, step: Int)] = []
     var doorbell: Int32 = -1
     private var signals: Int32 = -1
-    private var nextDrain: UInt64 = 0
+    private var nextDrain: UInt64 = 0, nextWatch: UInt64 = 0
     private var leaveDeadline: UInt64?
 
     /// - Parameters:
@@ -94,12 +103,15 @@ package final class Launcher {
     package init(_ run: PreparedRun, executable: String, environment: [String], notify: @escaping (Notice) -> Void) throws {
         (folder, config, description, shared) = (run.folder, run.config, run.description, run.shared)
         (parameters, ledger, session) = (run.parameters, run.ledger, run.start.session)
-        (self.executable, self.environment, self.notify) = (executable, environment, notify)
+        // A worker that crashes is gone at once: Swift's own backtrace would keep it for seconds.
+        let backtrace = environment.contains { $0.hasPrefix("SWIFT_BACKTRACE=") } ? [] : ["SWIFT_BACKTRACE=enable=no"]
+        (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
         evaluated = run.start.isEvaluated ? run.start.step : nil
-        faults = try description.faults.map { try Fault($0) }
-        views = ViewMachine(slots: description.slots, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
+        faults = description.options.faults
+        probeRows = run.probes
+        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.policy, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
         text = try TextMap(reading: folder.dataPath)
@@ -125,7 +137,7 @@ package final class Launcher {
             if !isComplete { try open() }
             // A signal that came while the run was prepared.
             if cs_noted_interrupt() != 0 { stopAtBoundary() }
-            while !members.isEmpty {
+            while !members.isEmpty || !spawns.isEmpty {
                 try sleep()
                 try listen()
             }
@@ -157,13 +169,11 @@ package final class Launcher {
 
     private func open() throws {
         let now = MonotonicClock.nanoseconds()
+        shared.setSessionStart(now)
+        shared.setHelps(description.options.policy == .elastic)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
-        for slot in 0..<description.slots {
-            slotRows.append(SlotRow(session: session, slot: slot, openedNanoseconds: now, closedNanoseconds: now))
-            try ledger.put(slotRows[slot])
-            try spawn(slot)
-        }
+        for slot in 0..<description.options.slots { try spawn(slot) }
         nextDrain = now + Self.drainNanoseconds
     }
 
@@ -172,7 +182,8 @@ package final class Launcher {
         var descriptors = [pollfd(fd: doorbell, events: Int16(POLLIN), revents: 0), pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
         descriptors += members.values.map { pollfd(fd: $0.process.descriptor, events: Int16(POLLIN), revents: 0) }
         if let writer { descriptors.append(pollfd(fd: writer.process.descriptor, events: Int16(POLLIN), revents: 0)) }
-        if poll(&descriptors, nfds_t(descriptors.count), 100) < 0 && errno != EINTR {
+        let pause = Int32(min(100, watchNanoseconds / 1_000_000))
+        if poll(&descriptors, nfds_t(descriptors.count), pause) < 0 && errno != EINTR {
             throw UserError(.system, "poll: \(String(cString: strerror(errno)))")
         }
         var rung: UInt64 = 0
@@ -188,10 +199,16 @@ package final class Launcher {
         try lookAtVotes()
         try lookAtSignals { stopAtBoundary() }
         try lookAtWriter()
+        try lookAtWishes()
         let now = MonotonicClock.nanoseconds()
         if shared.stopRequested {
             leaveDeadline = leaveDeadline ?? now + Self.leaveNanoseconds
             if now > leaveDeadline! { members.values.forEach { $0.process.kill() } }
+        }
+        try spawnDue(at: now)
+        if now >= nextWatch {
+            nextWatch = now + watchNanoseconds
+            try watchWorkers(at: now)
         }
         if now >= nextDrain {
             nextDrain = now + Self.drainNanoseconds
@@ -211,13 +228,47 @@ package final class Launcher {
             try ledger.put(members[slot]!.row)
             try apply(views.receive(.ready(slot: slot)), ring: true)
         }
+        for (slot, member) in members where member.incident == nil && !shared.stopRequested {
+            let (replica, state) = shared.slotState(slot)
+            guard replica == member.row.replica, state == .draining else { continue }
+            let now = MonotonicClock.nanoseconds()
+            let fault = faults.indices.first { faults[$0].kind == .preempt && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+            members[slot]!.incident = try open(.preempt, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
+                "worker \(slot) was told to make room during step \(step)")
+            try apply(views.receive(.draining(slot: slot)), ring: true)
+        }
+    }
+
+    /// What somebody asked for from another terminal.
+    private func lookAtWishes() throws {
+        guard let wanted = shared.takeWantedWorkers(), !stopWanted, !isComplete else { return }
+        guard wanted <= config.batch.microbatches, wanted + description.options.spares <= SharedLayout.slotsMaximum else {
+            notify(.message("\(wanted) workers were asked for; a step has \(config.batch.microbatches) microbatches, so at most as many can work"))
+            return
+        }
+        notify(.message("\(wanted) workers from the next step on"))
+        try apply(views.receive(.resize(workers: wanted)), ring: true)
     }
 
     /// Carries out what the view machine decided. At a step boundary the announcement of the step rings for all.
     func apply(_ effects: [ViewMachine.Effect], ring: Bool) throws {
         for effect in effects {
             switch effect {
-            case .spawn(let slot): try spawn(slot)
+            case .spawn(let slot):
+                let delay = replacementFor[slot] == nil ? 0 : UInt64(description.options.respawnSeconds * 1e9)
+                if delay == 0 { try spawn(slot) } else { spawns.append((slot, MonotonicClock.nanoseconds() + delay)) }
+            case .dismiss(let slot): shared.dismiss(slot)
+            case .kill(let slots):
+                try settle("everybody stops")
+                for slot in slots where members[slot] != nil {
+                    members[slot]!.stoppedFor = nextIncident - 1
+                    members[slot]!.process.kill()
+                }
+            case .rewind: try rewind()
+            case .close(let slot): try closeSlot(slot)
+            case .discard:
+                shared.discardAttempt()
+                for index in openIncidents.indices { openIncidents[index].discarded = true }
             case .abandon(let slot, let reason): notify(.message("worker \(slot) is not started again: \(reason); see \(folder.file("logs"))"))
             case .replan(let plan): write(plan)
             case .announce(let view, let moved, let reason): try announce(view, leavesReassigned: moved, reason: reason, ring: ring)
@@ -246,11 +297,12 @@ package final class Launcher {
             openIncidents[index].leavesReassigned = leavesReassigned
             try ledger.put(openIncidents[index])
             let rest = view.members.count
-            notify(.message("\(openIncidents[index].description); \(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved; \(rest) worker\(rest == 1 ? "" : "s") in view \(view.number)"))
+            let done = openIncidents[index].discarded ? "the attempt is thrown away" : "\(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved"
+            notify(.message("\(openIncidents[index].description); \(done); \(rest) worker\(rest == 1 ? "" : "s") in view \(view.number)"))
         }
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
-        if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(description.slots) workers")) }
+        if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(description.options.slots) workers")) }
     }
 
     // MARK: Signals

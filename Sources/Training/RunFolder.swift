@@ -6,18 +6,15 @@ import RunSpec
 /// What launcher and workers must agree on beyond the configuration. Written before the first worker starts, as
 /// `run.json`, and again by each `resume`.
 package struct RunDescription: Codable, Equatable, Sendable {
-    package static let currentFormat = 2
+    package static let currentFormat = 3
     package var format = currentFormat
     package var headwayVersion = RunDescription.version
     /// 16 hexadecimal digits, drawn when the run is made.
     package var identity: String
     package var vocabulary: Int
-    package var slots: Int
-    package var faults: [String]
+    /// Of the session under way, or the last one.
+    package var options: SessionOptions
     package var heldOut: HeldOutUnits
-    package var pinned: Bool
-    /// Flight recorders, credits and probes; off only to measure what they cost.
-    package var instrumented = true
     package var blasCore: String
     /// Nats per token of the validation text under the process that made it; nil when unknown.
     package var lossFloor: Double?

@@ -11,9 +11,10 @@ import RunSpec
 extension PreparedRun {
     /// Takes up a run whose launcher is gone: from shared memory if a state lies there that the ledger vouches for,
     /// else from the newest checkpoint whose hashes hold.
-    package static func resume(_ folder: RunFolder, workers: Int?, faults: [Fault], pinned: Bool) throws -> PreparedRun {
+    /// - Parameter choose: makes the session's options from the last one's.
+    package static func resume(_ folder: RunFolder, _ choose: (SessionOptions, RunConfig) throws -> SessionOptions) throws -> PreparedRun {
         var (config, description) = try folder.read()
-        let options = SessionOptions(workers: workers ?? description.slots, faults: faults, pinned: pinned)
+        let options = try choose(description.options, config)
         try options.validate(for: config)
         try Machine.check()
         cs_note_interrupts()
@@ -28,9 +29,7 @@ extension PreparedRun {
             SharedState.unlink(description.segmentName)
             throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`")
         }
-        description.slots = options.workers
-        description.faults = options.faults.map(\.description)
-        description.pinned = options.pinned
+        description.options = options
         let parameters = ParameterLayout(config.model)
         var start = SessionStart(
             session: (record.sessions.map(\.session).max() ?? 0) + 1, nextReplica: (record.replicas.map(\.replica).max() ?? 0) + 1,
@@ -45,7 +44,8 @@ extension PreparedRun {
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
             do {
-                (start.step, start.stateHash) = try restore(into: shared, config, parameters, record, folder, &remarks)
+                (start.step, start.stateHash) = try restore(
+                    into: shared, config, parameters, last: record.commits.last?.step ?? 0, hasInitial: record.facts[RunFact.initialHash] != nil, folder, &remarks)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
                 try options.validate(from: start.step)
             } catch {
@@ -87,8 +87,12 @@ extension PreparedRun {
         return shared
     }
 
-    private static func restore(
-        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, _ record: RunRecord, _ folder: RunFolder,
+    /// Puts the newest checkpoint whose hashes hold, else the first weights, into generation 0.
+    /// - Parameters:
+    ///   - last: committed steps so far.
+    ///   - hasInitial: whether the ledger knows what the run began from.
+    static func restore(
+        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, last: Int, hasInitial: Bool, _ folder: RunFolder,
         _ remarks: inout [String]
     ) throws -> (Int, String) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
@@ -104,7 +108,7 @@ extension PreparedRun {
         }
         remarks += found.rejected.map(\.description)
         guard let checkpoint = found.checkpoint else {
-            guard record.facts[RunFact.initialHash] != nil else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
+            guard hasInitial else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
             // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
             state.firstMoment.update(repeating: 0, count: parameters.count)
@@ -112,7 +116,6 @@ extension PreparedRun {
             remarks.append("there is no checkpoint; starting again from step 0")
             return (0, fingerprintState(shared, generation: 0, step: 0))
         }
-        let last = record.commits.last?.step ?? 0
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
         return (checkpoint.step, checkpoint.manifest.stateHash)
     }

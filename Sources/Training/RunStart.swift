@@ -1,5 +1,6 @@
 import Checkpointing
 import Collectives
+import Coordination
 import Corpus
 import CSystem
 import Foundation
@@ -20,17 +21,29 @@ package struct SessionStart {
     package var source = "initial"
 }
 
-/// What the command line decides about a session, beyond the configuration.
-package struct SessionOptions {
+/// What the command line decides about a session, beyond the configuration. None of it changes the weights.
+package struct SessionOptions: Codable, Equatable, Sendable {
+    /// How many compute.
     package var workers: Int
+    /// How many more stand ready.
+    package var spares = 0
+    package var policy = LossPolicy.elastic
     package var faults: [Fault] = []
+    /// From the loss of a worker to the start of its replacement.
+    package var respawnSeconds = 0.0
+    /// Paced mode: what a microbatch takes on a virtual device of each worker; nil: as long as it takes here.
+    package var leafMilliseconds: Double?
+    /// Binds each worker to a processor of its own.
     package var pinned = false
     /// Off only to measure what the instruments cost: such a run's ledger does not close.
     package var instrumented = true
 
-    package init(workers: Int, faults: [Fault] = [], pinned: Bool = false, instrumented: Bool = true) {
-        (self.workers, self.faults, self.pinned, self.instrumented) = (workers, faults, pinned, instrumented)
-    }
+    package init(workers: Int, faults: [Fault] = []) { (self.workers, self.faults) = (workers, faults) }
+
+    /// Slots that are provisioned.
+    package var slots: Int { workers + spares }
+    /// 0 outside paced mode.
+    var leafNanoseconds: UInt64 { UInt64((leafMilliseconds ?? 0) * 1e6) }
 
     /// - Throws: `UserError` when the workers or faults do not fit the run or the machine.
     func validate(for config: RunConfig) throws {
@@ -38,16 +51,19 @@ package struct SessionOptions {
         if workers > config.batch.microbatches {
             throw UserError(.usage, "--workers \(workers) is more than the \(config.batch.microbatches) microbatches of a step: one worker would idle; use at most \(config.batch.microbatches) or raise batch.microbatches")
         }
-        if workers > SharedLayout.slotsMaximum { throw UserError(.usage, "--workers \(workers): at most \(SharedLayout.slotsMaximum) fit on one host") }
-        if pinned && workers > Int(cs_available_cores()) {
-            throw UserError(.usage, "--pin with \(workers) workers needs as many processors, and there are \(cs_available_cores())")
+        if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
+        if slots > SharedLayout.slotsMaximum { throw UserError(.usage, "\(workers) workers and \(spares) spares: at most \(SharedLayout.slotsMaximum) fit on one host") }
+        if respawnSeconds < 0 || respawnSeconds > 3600 { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
+        if let leaf = leafMilliseconds, leaf <= 0 || leaf > 60_000 { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
+        if pinned && slots > Int(cs_available_cores()) {
+            throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
         if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
         for fault in faults {
-            if fault.worker >= workers {
-                throw UserError(.usage, "--fault '\(fault)': there is no worker \(fault.worker), the \(workers) workers are 0 to \(workers - 1)")
+            if let worker = fault.worker, worker >= slots {
+                throw UserError(.usage, "--fault '\(fault)': there is no worker \(worker), the \(slots) workers are 0 to \(slots - 1)")
             }
-            if fault.step >= config.steps {
+            if let step = fault.step, step >= config.steps {
                 throw UserError(.usage, "--fault '\(fault)': the run has steps 0 to \(config.steps - 1)")
             }
         }
@@ -55,8 +71,9 @@ package struct SessionOptions {
 
     /// - Throws: `UserError` when a fault could not fire any more in a session that begins at `step`.
     func validate(from step: Int) throws {
-        for fault in faults where fault.step < step {
-            throw UserError(.usage, "--fault '\(fault)': step \(fault.step) is committed, the run goes on with step \(step); choose that one or a later one")
+        for fault in faults {
+            guard let planned = fault.step, planned < step else { continue }
+            throw UserError(.usage, "--fault '\(fault)': step \(planned) is committed, the run goes on with step \(step); choose that one or a later one")
         }
     }
 }
@@ -109,9 +126,9 @@ extension PreparedRun {
             units = min(units, (config.evaluation.tokens + b * config.model.context - 1) / (b * config.model.context))
         }
         let description = RunDescription(
-            identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, slots: options.workers, faults: options.faults.map(\.description),
+            identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, options: options,
             heldOut: options.instrumented ? HeldOutUnits(config, validation: units, windows: windows?.fullCount ?? 0) : HeldOutUnits(validation: units),
-            pinned: options.pinned, instrumented: options.instrumented, blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
+            blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
         let parameters = ParameterLayout(config.model)
         let shared = try segment(config, description, parameters)
@@ -161,6 +178,8 @@ extension PreparedRun {
         try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
             startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
         try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
+        try ledger.setFact(RunFact.policy, options.policy.rawValue)
+        try ledger.setFact(RunFact.spares, String(options.spares))
         for (index, fault) in options.faults.enumerated() {
             try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
         }

@@ -10,6 +10,9 @@ import RunSpec
 /// The launcher is gone: nobody can commit any more. What this worker has published stays in shared memory.
 struct LauncherGone: Error {}
 
+/// The turn under way is over: committed without this worker, or thrown away.
+private struct TurnIsOver: Error {}
+
 /// A worker's part in every step, in the order it happens. Synchronous, on one thread; between two steps nothing is
 /// kept here but buffers, so a worker may appear or vanish anywhere.
 final class TrainStep {
@@ -20,22 +23,26 @@ final class TrainStep {
     private let data: WorkerData
     private let recorder: FlightRing
     private let instrumented: Bool
+    /// What a microbatch takes on the virtual device of paced mode; 0: as long as it takes.
+    private let leafNanoseconds: UInt64
     private var faults: FaultInjector
     private let segments: ChunkSegments
     private let launcherLives: () -> Bool
     private let ringDoorbell: () -> Void
     private var allocations = 0
+    /// What is computed here; a result counts for it alone.
+    private var turn = 0
     /// Floats of the largest chunk: a direction in weight space that leaves' gradients are multiplied with.
     private let direction: UnsafeMutablePointer<Float>, weight: UnsafeMutablePointer<Float>
 
     init(
         shared: SharedState, config: RunConfig, slot: Int, replica: Int, transformer: Transformer, layout: ParameterLayout,
-        data: WorkerData, recorder: FlightRing, instrumented: Bool, faults: FaultInjector, launcherLives: @escaping () -> Bool,
+        data: WorkerData, recorder: FlightRing, instrumented: Bool, leafNanoseconds: UInt64, faults: FaultInjector, launcherLives: @escaping () -> Bool,
         ringDoorbell: @escaping () -> Void
     ) {
         (self.shared, self.config, self.slot, self.replica) = (shared, config, slot, replica)
         (self.transformer, self.data, self.recorder, self.faults) = (transformer, data, recorder, faults)
-        self.instrumented = instrumented
+        (self.instrumented, self.leafNanoseconds) = (instrumented, leafNanoseconds)
         direction = .allocate(capacity: shared.layout.chunk(0).count)
         weight = .allocate(capacity: shared.layout.chunk(0).count)
         segments = ChunkSegments(shared: shared.layout, parameters: layout)
@@ -50,23 +57,28 @@ final class TrainStep {
     /// Computes steps until the launcher says stop.
     func run() throws {
         var stepsHere = 0
-        while !shared.stopRequested {
-            let step = shared.committedStep
+        while !shared.stopRequested, shared.admitted(slot) == replica {
+            turn = shared.turn
+            let step = SharedState.step(of: turn)
             let allocationsBefore = cs_allocation_count()
-            if step == config.steps {
-                try finalEvaluation(step)
-                break
+            do {
+                if step == config.steps {
+                    try finalEvaluation(step)
+                    break
+                }
+                try compute(step)
+                try reduce(step)
+                try update(step)
+                // The first step touches every buffer for the first time; from the second on nothing may allocate.
+                if stepsHere > 0 { allocations += Int(cs_allocation_count() - allocationsBefore) }
+                shared.setStepAllocations(slot, allocations)
+                stepsHere += 1
+                enter(.awaitCommit, step)
+                try wait { shared.stopRequested }
+                if shared.committedStep > step { faults.strike(.commit, step: step) }
+            } catch is TurnIsOver {
+                // What was done of it counts for nothing, or others did it.
             }
-            try compute(step)
-            try reduce(step)
-            try update(step)
-            // The first step touches every buffer for the first time; from the second on nothing may allocate.
-            if stepsHere > 0 { allocations += Int(cs_allocation_count() - allocationsBefore) }
-            shared.setStepAllocations(slot, allocations)
-            stepsHere += 1
-            enter(.awaitCommit, step)
-            try wait { shared.committedStep > step || shared.stopRequested }
-            faults.strike(.commit, step: step)
         }
     }
 
@@ -75,9 +87,11 @@ final class TrainStep {
     private func compute(_ step: Int) throws {
         let due = shared.due(step, config)
         while true {
-            if let unit = shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) {
+            if shared.turn != turn { throw TurnIsOver() }
+            noteDrain()
+            if let unit = shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) {
                 evaluate(unit, step)
-            } else if let leaf = shared.leaves.nextOwned(by: slot, step: step) {
+            } else if let leaf = shared.claimLeaf(for: slot, turn: turn, helping: shared.helps) {
                 compute(leaf: leaf, step)
             } else if allComputed(step, due) {
                 // Whoever finishes last wakes the others before it goes on to its own chunks.
@@ -86,23 +100,31 @@ final class TrainStep {
             } else {
                 shared.ring()
                 enter(.awaitLeaves, step)
-                try wait { allComputed(step, due) || hasWork(step, due) }
+                try wait { allComputed(step, due) || hasWork(due) }
             }
         }
     }
 
     private func allComputed(_ step: Int, _ due: Range<Int>) -> Bool {
-        shared.leaves.allDone(step: step) && shared.evaluations.allDone(step: step, in: due)
+        shared.leaves.allDone(turn: turn) && shared.evaluations.allDone(turn: turn, in: due)
     }
 
-    private func hasWork(_ step: Int, _ due: Range<Int>) -> Bool {
-        shared.leaves.nextOwned(by: slot, step: step) != nil
-            || shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) != nil
+    private func hasWork(_ due: Range<Int>) -> Bool {
+        shared.hasLeaf(for: slot, turn: turn, helping: shared.helps)
+            || shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) != nil
+    }
+
+    /// Says once that somebody wants this worker gone.
+    private func noteDrain() {
+        guard cs_noted_interrupt() == SIGTERM, shared.slotState(slot).state == .ready else { return }
+        shared.setSlot(slot, replica: replica, state: .draining)
+        ringDoorbell()
     }
 
     private func compute(leaf: Int, _ step: Int) {
         enter(.input, step, leaf)
         data.fill(step: step, leaf: leaf)
+        let began = MonotonicClock.nanoseconds()
         enter(.forward, step, leaf)
         faults.strike(.forward, step: step)
         if faults.permutesTargets { data.permuteTargets() }
@@ -113,11 +135,23 @@ final class TrainStep {
         enter(.backward, step, leaf)
         faults.strike(.backward, step: step)
         let loss = transformer.backward(parameters: parameters, targets: data.targets, gradient: shared.gradient(leaf))
-        faults.strike(.leafDone, step: step)
+        faults.strike(.leafDone, step: step, gradient: shared.gradient(leaf), count: shared.layout.parameterFloats)
+        pace(since: began)
         shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: replica)
-        shared.leaves.markDone(leaf, step: step)
+        shared.leaves.markDone(leaf, turn: turn)
         enter(.glue, step)
         faults.strike(.publish, step: step)
+    }
+
+    /// A device slower than this one: a fault's, or the virtual one of paced mode.
+    private func pace(since began: UInt64) {
+        var target = faults.slowed(MonotonicClock.nanoseconds() - began)
+        if leafNanoseconds > 0 {
+            let late = MonotonicClock.nanoseconds() - began > leafNanoseconds
+            shared.countLeaf(slot, late: late)
+            target = max(target, faults.slowed(leafNanoseconds))
+        }
+        sleep(until: began + target)
     }
 
     /// Adds up the gradient tree over the owned chunks, and notes what each leaf says of the last update and of the probe.
@@ -191,23 +225,28 @@ final class TrainStep {
         _ table: UnitTable, _ step: Int, working: Phase, waiting: Phase, point: FaultPoint, _ work: (Int) -> Void
     ) throws {
         while true {
-            if let first = table.nextOwned(by: slot, step: step) {
+            if shared.turn != turn {
+                // Others may have finished the last chunks, and the launcher the step, before this worker woke.
+                if waiting == .awaitCommit, shared.committedStep > step { return }
+                throw TurnIsOver()
+            }
+            if let first = table.nextOwned(by: slot, turn: turn) {
                 enter(working, step)
                 var next: Int? = first
                 while let chunk = next {
                     work(chunk)
-                    table.markDone(chunk, step: step)
+                    table.markDone(chunk, turn: turn)
                     faults.strike(point, step: step)
-                    next = table.nextOwned(by: slot, step: step, from: chunk + 1)
+                    next = table.nextOwned(by: slot, turn: turn, from: chunk + 1)
                 }
                 // The ring is a full barrier: of two workers that finish together, at least one sees both done.
                 shared.ring()
-                if waiting == .awaitCommit, table.allDone(step: step) { ringDoorbell() }
-            } else if table.allDone(step: step) {
+                if waiting == .awaitCommit, table.allDone(turn: turn) { ringDoorbell() }
+            } else if table.allDone(turn: turn) {
                 return
             } else {
                 enter(waiting, step)
-                try wait { table.allDone(step: step) || table.nextOwned(by: slot, step: step) != nil }
+                try wait { table.allDone(turn: turn) || table.nextOwned(by: slot, turn: turn) != nil }
             }
         }
     }
@@ -223,8 +262,8 @@ final class TrainStep {
         } else {
             data.probeGradient(transformer, parameters: parameters, into: shared.probeGradient)
         }
-        shared.evaluations.markDone(unit, step: step)
-        if shared.evaluations.allDone(step: step, in: shared.due(step, config)) {
+        shared.evaluations.markDone(unit, turn: turn)
+        if shared.evaluations.allDone(turn: turn, in: shared.due(step, config)) {
             shared.ring()
             ringDoorbell()
         }
@@ -233,8 +272,10 @@ final class TrainStep {
     /// After the last step: the validation and probe passes that close the run.
     private func finalEvaluation(_ step: Int) throws {
         let due = shared.due(step, config)
-        func next() -> Int? { shared.evaluations.nextOwned(by: slot, step: step, from: due.lowerBound, below: due.upperBound) }
+        func next() -> Int? { shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) }
         while !shared.stopRequested {
+            if shared.turn != turn { throw TurnIsOver() }
+            noteDrain()
             if let unit = next() {
                 evaluate(unit, step)
             } else {
@@ -250,7 +291,7 @@ final class TrainStep {
     }
 
     private func wait(until condition: () -> Bool) throws {
-        guard shared.wait(alive: launcherLives, until: condition) else { throw LauncherGone() }
+        guard shared.wait(alive: launcherLives, until: { shared.turn != turn || condition() }) else { throw LauncherGone() }
     }
 }
 
@@ -288,5 +329,15 @@ extension SharedState {
     func pointers(generation: Int) -> StatePointers {
         StatePointers(parameters: state(generation: generation, part: 0), firstMoment: state(generation: generation, part: 1),
             secondMoment: state(generation: generation, part: 2))
+    }
+}
+
+/// Sleeps until `nanoseconds` of the monotonic clock, through signals.
+func sleep(until nanoseconds: UInt64) {
+    var now = MonotonicClock.nanoseconds()
+    while now < nanoseconds {
+        var left = timespec(tv_sec: Int((nanoseconds - now) / 1_000_000_000), tv_nsec: Int((nanoseconds - now) % 1_000_000_000))
+        nanosleep(&left, nil)
+        now = MonotonicClock.nanoseconds()
     }
 }

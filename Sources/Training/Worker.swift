@@ -29,13 +29,15 @@ package struct Worker {
 
     package func run() throws {
         signal(SIGPIPE, SIG_IGN)
+        // SIGTERM asks it to go in order.
+        cs_note_interrupts()
         // Until it is admitted it has nothing to finish, and a new launcher may not know of it.
         _ = cs_signal_at_parent_death(SIGKILL)
         guard getppid() == launcher else { return }
         let recorder = try FlightRing(creating: folder.flightPath(replica: replica), replica: replica)
         recorder.record(.initialise, step: 0, view: 0)
         let (config, description) = try folder.read()
-        if description.pinned { _ = cs_pin_to_core(Int32(slot)) }
+        if description.options.pinned { _ = cs_pin_to_core(Int32(slot)) }
         cs_flush_denormals()
         guard BLASLibrary.coreName == description.blasCore else {
             throw UserError(.system, "worker \(slot) has BLAS core \(BLASLibrary.coreName), but the run began with \(description.blasCore); other kernels give other bits")
@@ -48,7 +50,7 @@ package struct Worker {
         let layout = SharedLayout(run: config, description, parameters)
         let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
         shared.populate()
-        var faults = FaultInjector(try description.faults.map { try Fault($0) }, slot: slot, shared: shared, recorder: recorder)
+        var faults = FaultInjector(description.options.faults, victim: .worker(slot), shared: shared, recorder: recorder)
         faults.strike(.join, step: step)
         if measuresPeak {
             recorder.record(.initialise, step: 0, view: 0)
@@ -68,11 +70,19 @@ package struct Worker {
         recorder.record(.rendezvous, step: shared.committedStep, view: shared.view)
         shared.setSlot(slot, replica: replica, state: .ready)
         ringDoorbell()
-        guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || shared.stopRequested }) else { return }
+        faults.strike(.recovery, step: step)
+        let mayGo = { shared.stopRequested || shared.isDismissed(slot) || cs_noted_interrupt() == SIGTERM }
+        guard shared.wait(alive: launcherLives, until: { shared.admitted(slot) == replica || mayGo() }) else { return }
+        if shared.admitted(slot) != replica {
+            // A spare, or one that came too late: nothing was begun.
+            if cs_noted_interrupt() == SIGTERM { shared.setSlot(slot, replica: replica, state: .draining) }
+            recorder.record(.leave, step: shared.committedStep, view: shared.view)
+            return
+        }
         _ = cs_signal_at_parent_death(0)
         let steps = TrainStep(
             shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
-            data: data, recorder: recorder, instrumented: description.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
+            data: data, recorder: recorder, instrumented: description.options.instrumented, leafNanoseconds: description.options.leafNanoseconds, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         do {
             try steps.run()
         } catch is LauncherGone {

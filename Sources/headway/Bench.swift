@@ -129,7 +129,8 @@ struct StepBench {
     /// One run of so many workers, timed.
     func measure(workers: Int, instrumented: Bool = true, peakBefore: Double = 0) throws -> Measurement {
         let pinned = workers <= Machine.cores, folder = folder + "/run"
-        let options = SessionOptions(workers: workers, pinned: pinned, instrumented: instrumented)
+        var options = SessionOptions(workers: workers)
+        (options.pinned, options.instrumented) = (pinned, instrumented)
         let prepared = try PreparedRun.new(config, options, folder: RunFolder(folder))
         defer { prepared.removeSegment() }
         let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }

@@ -27,8 +27,8 @@ struct Headway: ParsableCommand {
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
-            Demo.self, Train.self, Resume.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
-            PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self,
+            DataCommand.self,             PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

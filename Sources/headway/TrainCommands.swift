@@ -1,4 +1,5 @@
 import ArgumentParser
+import Coordination
 import Foundation
 import Ledger
 import Reports
@@ -10,10 +11,33 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("A fault to inject: 'crash worker=1 step=50 point=backward', or 'labels worker=1 step=50' to train on permuted targets from there on. May be given several times.", valueName: "fault"))
     var fault: [String] = []
 
+    @Option(help: ArgumentHelp("What happens when a worker is lost: elastic keeps what is published, discard throws the attempt away, restart goes back to the newest checkpoint.", valueName: "elastic|discard|restart"))
+    var policy: LossPolicy?
+
+    @Option(help: "Workers that stand ready to take the place of a lost one.")
+    var spares: Int?
+
+    @Option(help: ArgumentHelp("Time from the loss of a worker to the start of its replacement.", valueName: "seconds"))
+    var respawnDelay: Double?
+
+    @Option(help: ArgumentHelp("Paced mode: each microbatch takes this long on a virtual device of the worker; for more workers than processors.", valueName: "milliseconds"))
+    var pace: Double?
+
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
     func faults() throws -> [Fault] { try fault.map { try Fault($0) } }
+
+    /// What is not said stays as it was.
+    func options(_ before: SessionOptions) throws -> SessionOptions {
+        var options = before
+        (options.faults, options.pinned) = (try faults(), pin)
+        options.policy = policy ?? before.policy
+        options.spares = spares ?? before.spares
+        options.respawnSeconds = respawnDelay ?? before.respawnSeconds
+        options.leafMilliseconds = pace ?? before.leafMilliseconds
+        return options
+    }
 }
 
 struct Train: ParsableCommand, MultipliesMatrices {
@@ -54,7 +78,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
         let (config, name) = try resolve()
         let workers = workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
-        let prepared = try PreparedRun.new(config, SessionOptions(workers: workers, faults: session.faults(), pinned: session.pin), folder: folder)
+        let prepared = try PreparedRun.new(config, session.options(SessionOptions(workers: workers)), folder: folder)
         try TerminalSession(prepared).run()
     }
 
@@ -117,8 +141,28 @@ struct Resume: ParsableCommand, MultipliesMatrices {
     @OptionGroup var session: SessionFlags
 
     func run() throws {
-        let prepared = try PreparedRun.resume(RunFolder(folder), workers: workers, faults: session.faults(), pinned: session.pin)
+        let prepared = try PreparedRun.resume(RunFolder(folder)) { before, _ in
+            var options = try session.options(before)
+            options.workers = workers ?? before.workers
+            return options
+        }
         try TerminalSession(prepared).run()
+    }
+}
+
+extension LossPolicy: ExpressibleByArgument {}
+
+struct Scale: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Change the number of workers of a run that is going on.",
+        discussion: "The others come or go at the next step boundary; the weights do not notice.\n\nEXAMPLE\n  headway scale runs/demo-1 --workers 3")
+
+    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
+    @Option(help: "How many workers shall compute.") var workers: Int
+
+    func run() throws {
+        try RunControl(RunFolder(folder)).scale(to: workers)
+        say("\(folder): \(workers) worker\(workers == 1 ? "" : "s") from the next step boundary on")
     }
 }
 
@@ -146,10 +190,10 @@ struct TerminalSession {
 
     private func printHeading() {
         let d = prepared.description
-        say("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.slots) worker\(d.slots == 1 ? "" : "s") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
+        say("headway \(RunDescription.version) · \(prepared.folder.path) · \(d.options.workers) worker\(d.options.workers == 1 ? "" : "s")\(d.options.spares > 0 ? " and \(d.options.spares) in reserve" : "") · BLAS core \(d.blasCore) · Swift \(Machine.swiftVersion)")
         say("\(prepared.parameters.parameterCount) parameters, vocabulary \(d.vocabulary), \(prepared.config.tokensPerStep) tokens a step in \(prepared.config.batch.microbatches) microbatches")
         say(prepared.config.compactLines.joined(separator: "\n"))
-        for fault in d.faults { say("fault       \(fault)") }
+        for fault in d.options.faults { say("fault       \(fault)") }
         for remark in prepared.remarks { say(remark) }
         say("")
     }

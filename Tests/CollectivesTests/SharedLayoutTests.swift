@@ -46,9 +46,9 @@ import Testing
         let size = try FileManager.default.attributesOfItem(atPath: segment.path)[.size] as? Int
         #expect(size == layout.byteCount)
         for table in [shared.leaves, shared.reductions, shared.updates, shared.evaluations] {
-            #expect((0..<table.count).allSatisfy { table.owner(of: $0) == 0 && !table.isDone($0, step: 0) })
+            #expect((0..<table.count).allSatisfy { table.owner(of: $0) == 0 && !table.isDone($0, turn: 0) })
         }
-        #expect(!(0..<SharedLayout.faultsMaximum).contains { shared.faultHasFired($0) })
+        #expect(!(0..<SharedLayout.faultsMaximum).contains { shared.faultFired($0) != nil })
         #expect((0..<SharedLayout.slotsMaximum).allSatisfy { shared.slotState($0) == (0, .empty) })
     }
 }

@@ -40,7 +40,7 @@ struct ViewHistory {
         leaves = 1 << (3 + seed / 6 % 3)
         chunks = 11
         evaluationUnits = Int(seed % 4)
-        machine = ViewMachine(slots: slots, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits, lastView: Int(seed % 3))
+        machine = ViewMachine(workers: slots, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits, lastView: Int(seed % 3))
         left = Unfinished()
         left = all
     }
@@ -104,6 +104,7 @@ struct ViewHistory {
             case .spawn(let slot): spawned.append(slot)
             case .abandon(let slot, _):
                 need(!stopping && before.slots[slot] != .abandoned && machine.slots[slot] == .abandoned, "a slot is abandoned that is not")
+            case .dismiss, .kill, .rewind, .close, .discard: need(false, "not in an elastic run of a fixed size")
             case .giveUp:
                 gaveUp = true
                 need(!stopping && machine.slots.allSatisfy { $0 == .abandoned }, "gave up with a slot left")

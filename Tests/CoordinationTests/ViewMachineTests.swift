@@ -7,7 +7,7 @@ import Testing
     static let failed = "it ended 3 times in a row before its first commit"
 
     private func machine(_ slots: Int, lastView: Int = 0) -> ViewMachine {
-        ViewMachine(slots: slots, leaves: 8, chunks: 8, evaluationUnits: 4, lastView: lastView)
+        ViewMachine(workers: slots, leaves: 8, chunks: 8, evaluationUnits: 4, lastView: lastView)
     }
 
     /// A machine whose slots are all members.

@@ -1,5 +1,6 @@
 import Foundation
 import RunSpec
+import Training
 import Testing
 
 extension HeadwayCommand {
@@ -31,7 +32,7 @@ extension HeadwayCommand {
             Case("more workers than microbatches", ["--workers", "9"], .usage, "--workers 9 is more than the 8 microbatches"),
             Case("no workers", ["--workers", "0"], .usage, "at least one worker"),
             Case("more workers than a host takes", ["--workers", "65", "--set", "batch.microbatches=128", "--set", "batch.sequences=128"], .usage, "at most 64 fit"),
-            Case("more pinned workers than processors", ["--workers", "512", "--pin", "--set", "batch.microbatches=512", "--set", "batch.sequences=512"], .usage, "--"),
+            Case("more pinned workers than processors", ["--workers", "512", "--pin", "--set", "batch.microbatches=512", "--set", "batch.sequences=512"], .usage, "512"),
             Case("heads that do not divide", ["--set", "model.heads=3"], .usage, "model.width 32 is not a multiple of model.heads 3"),
             Case("key and value heads of a gpt2", ["--set", "model.keyValueHeads=1"], .usage, "only model.family llama"),
             Case("odd rotary heads", ["--set", "model.family=llama", "--set", "model.width=6"], .usage, "rotary positions need an even width"),
@@ -49,7 +50,7 @@ extension HeadwayCommand {
             Case("folder that is a file", ["--out", "text"], .unwritable, "text"),
             Case("fault of a worker that does not exist", ["--workers", "2", "--fault", "crash worker=2 step=1"], .usage, "there is no worker 2, the 2 workers are 0 to 1"),
             Case("fault beyond the steps", ["--fault", "crash worker=0 step=50"], .usage, "the run has steps 0 to 49"),
-            Case("fault that makes no sense", ["--fault", "crash worker=0"], .usage, "say at which step"),
+            Case("fault that makes no sense", ["--fault", "crash worker=0"], .usage, "say when"),
             Case("model too large for the memory", ["--set", "model.width=16384", "--set", "model.hidden=65536", "--set", "model.layers=64"], .system, "of shared memory", "GB"),
             Case("batch too large for the memory", ["--set", "batch.microbatches=65536", "--set", "batch.sequences=65536", "--set", "model.width=1024"], .system, "of shared memory", "65538 gradients"),
         ]
@@ -102,15 +103,15 @@ extension HeadwayCommand {
             try run.expectFinished(run.train(workers: 1))
             let path = run.path + "/run.json"
             let text = try String(contentsOfFile: path, encoding: .utf8)
-            let other = text.replacing("\"format\" : 2", with: "\"format\" : 99")
+            let other = text.replacing("\"format\" : \(RunDescription.currentFormat)", with: "\"format\" : 99")
             #expect(other != text)
             try other.write(toFile: path, atomically: true, encoding: .utf8)
             for command in ["resume", "sample", "checkpoint"] {
-                run.expectRefused(try run.headway(command, run.path), .badInput, "in format 99", "with format 2", "use the headway that made it")
+                run.expectRefused(try run.headway(command, run.path), .badInput, "in format 99", "with format \(RunDescription.currentFormat)", "use the headway that made it")
             }
         }
 
-        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 2, \"headwayVersion\": \"0.1.0\"}"])
+        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 3, \"headwayVersion\": \"0.1.0\"}"])
         func `a description that is damaged is refused`(json: String) throws {
             let run = try TestRun()
             try FileManager.default.createDirectory(atPath: run.path, withIntermediateDirectories: true)

@@ -6,7 +6,8 @@ import Training
 extension HeadwayCommand {
     @Suite struct CommandLine {
         static let commands = [
-            [], ["demo"], ["train"], ["resume"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoint"], ["data"], ["data", "tales"], ["presets"],
+            [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoint"], ["data"], ["data", "tales"],
+            ["presets"],
             ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
         ]
 

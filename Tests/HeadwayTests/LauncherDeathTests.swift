@@ -183,7 +183,7 @@ extension HeadwayCommand {
             let record = try run.record, last = try #require(record.commits.last), schedule = try RunFolder(run.path).read().0.schedule, ledger = try LedgerStore(writing: run.path + "/ledger.sqlite")
             // The workers finished the step that was under way: all that lacks is its record.
             try run.withSharedState { shared in
-                #expect(shared.committedStep == last.step && shared.updates.allDone(step: last.step))
+                #expect(shared.committedStep == last.step && shared.updates.allDone(turn: shared.turn))
                 try ledger.append(CommitRow(
                     session: last.session, step: last.step + 1, view: last.view, nanoseconds: MonotonicClock.nanoseconds(), lossSum: shared.stepLoss.nats,
                     tokens: shared.stepLoss.tokens, gradientNorm: shared.gradientNorm, learningRate: schedule.rate(step: last.step, of: 240), parentHash: last.stateHash,

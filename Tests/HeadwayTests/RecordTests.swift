@@ -78,12 +78,12 @@ extension HeadwayCommand {
             let command = try run.train(workers: 2, settings)
             try command.wait(for: "step 100: validation loss")
             let victim = try #require(run.workers.first)
-            kill(victim.pid, SIGTERM)
+            kill(victim.pid, SIGABRT)
             let record = try run.expectFinished(command, settings, steps: 400)
             let incident = try #require(record.incidents.first)
-            #expect(record.incidents.count == 1 && incident.kind == "death" && !incident.onsetIsExact && incident.fault == nil)
-            #expect(incident.description.contains("killed by signal 15 in ") && incident.description.hasSuffix("of step \(incident.step)"))
-            #expect(record.replicas.first { $0.pid == Int(victim.pid) }?.exitCode == 15)
+            #expect(record.incidents.count == 1 && incident.kind == .crash && !incident.onsetIsExact && incident.fault == nil)
+            #expect(incident.description.contains("killed by signal 6 in ") && incident.description.hasSuffix("of step \(incident.step)"))
+            #expect(record.replicas.first { $0.pid == Int(victim.pid) }?.exitCode == 6)
         }
 
         @Test func `what is printed names the faults, the incidents and the checkpoint`() throws {

@@ -197,7 +197,7 @@ import Ledger
         run.die(0)
         run.spawn(0, incident: 1, silent: true)
         run.record.incidents.append(IncidentRow(
-            incident: 2, session: 1, kind: "death", replica: 2, slot: 0, step: 1, onsetNanoseconds: 150, onsetIsExact: false,
+            incident: 2, session: 1, kind: .death, replica: 2, slot: 0, step: 1, onsetNanoseconds: 150, onsetIsExact: false,
             detectedNanoseconds: 150, plannedNanoseconds: 150, leavesReassigned: 0, fault: nil, description: ""))
         run.end(2, at: 150)
         run.now = 150

@@ -39,7 +39,7 @@ import RunSpec
             try store.append(commit(2, second: 3))
             try store.append(EvaluationRow(session: 1, step: 2, nanoseconds: 0, lossSum: 25, tokens: 10))
             try store.append(CheckpointRow(session: 1, step: 2, requestedNanoseconds: 0, bytes: 0, status: "no space left on device"))
-            try store.put(IncidentRow(incident: 1, session: 1, kind: "crash", replica: 1, slot: 0, step: 2, onsetNanoseconds: 0, onsetIsExact: true,
+            try store.put(IncidentRow(incident: 1, session: 1, kind: .crash, replica: 1, slot: 0, step: 2, onsetNanoseconds: 0, onsetIsExact: true,
                 detectedNanoseconds: 0, leavesReassigned: 0, description: "worker 0 killed by signal 9"))
             #expect(try follower.look() == ["worker 0 killed by signal 9", "step 2: validation loss 2.5000 over 10 tokens", "checkpoint step-2 failed: no space left on device"])
             #expect(try follower.look() == [])

@@ -85,7 +85,7 @@ struct RunScript {
         let incident = record.incidents.count + 1, detected = now + unnoticed, replica = replica(slot)
         event(slot, .fault)
         record.incidents.append(IncidentRow(
-            incident: incident, session: session, kind: "crash", replica: replica, slot: slot, step: step,
+            incident: incident, session: session, kind: .crash, replica: replica, slot: slot, step: step,
             onsetNanoseconds: now, onsetIsExact: true, detectedNanoseconds: detected, plannedNanoseconds: detected,
             leavesReassigned: reassigned, fault: nil, description: "worker \(slot) killed by signal 9 in step \(step)"))
         end(replica, at: detected, exit: "signalled", code: 9)

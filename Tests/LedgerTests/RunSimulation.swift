@@ -136,7 +136,7 @@ final class RunSimulation {
         truth.undetected += Int(now - (onset ?? now))
         let incident = record.incidents.count + 1
         record.incidents.append(IncidentRow(
-            incident: incident, session: session, kind: "crash", replica: victim.replica, slot: victim.slot, step: step,
+            incident: incident, session: session, kind: .crash, replica: victim.replica, slot: victim.slot, step: step,
             onsetNanoseconds: onset ?? now, onsetIsExact: onset != nil, detectedNanoseconds: now, plannedNanoseconds: nil,
             leavesReassigned: 0, fault: nil, description: "worker \(victim.slot) killed"))
         update(victim.replica) { $0.endedNanoseconds = now; $0.reapedNanoseconds = now + 3; $0.exit = "signalled"; $0.exitCode = 9 }

@@ -64,7 +64,7 @@ struct SampleRun {
         event(1, .fault, step: step, at: 61)
         let detected = now + 62 * Self.millisecond, incident = record.incidents.count + 1
         record.incidents.append(IncidentRow(
-            incident: incident, session: 1, kind: "crash", replica: replicas[1], slot: 1, step: step, onsetNanoseconds: detected - Self.millisecond,
+            incident: incident, session: 1, kind: .crash, replica: replicas[1], slot: 1, step: step, onsetNanoseconds: detected - Self.millisecond,
             onsetIsExact: true, detectedNanoseconds: detected, plannedNanoseconds: detected, leavesReassigned: 1, fault: nil,
             description: "worker 1 killed by signal 9 at backward of step \(step)"))
         end(replicas[1], at: detected)

@@ -10,6 +10,10 @@
 // --- Atomics on words that live in memory shared between processes -------------------------------------------
 static inline uint64_t cs_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void cs_store(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+/// Stores `wanted` if the word still is `seen`; whether it did.
+static inline bool cs_exchange_if(uint64_t *p, uint64_t seen, uint64_t wanted) {
+    return __atomic_compare_exchange_n(p, &seen, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
 static inline uint32_t cs_load32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
 static inline uint32_t cs_add32(uint32_t *p, uint32_t v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
 

@@ -82,6 +82,9 @@ package struct Comparison: Sendable {
         settings.append(Setting(key: "workers", values: records.map { record in
             Set(record.sessions.map { session in record.slots.count { $0.session == session.session } }).sorted().map { String($0) }.joined(separator: ", ")
         }))
+        for fact in [RunFact.policy, RunFact.spares] {
+            settings.append(Setting(key: fact, values: records.map { $0.facts[fact] ?? "unknown" }))
+        }
         settings.append(Setting(key: "sessions", values: records.map { String($0.sessions.count) }))
         settings.append(Setting(key: "injected faults", values: records.map { String($0.faults.count) }))
         return settings.filter { Set($0.values).count > 1 }

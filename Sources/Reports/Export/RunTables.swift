@@ -96,7 +96,7 @@ extension RunTable {
         ], account.incidents.map { bill in
             let i = bill.incident
             return [
-                .integer(i.incident), .integer(i.session), .text(i.kind), .integer(i.slot), .integer(i.replica), .integer(i.step), .text(i.description),
+                .integer(i.incident), .integer(i.session), .text(i.kind.rawValue), .integer(i.slot), .integer(i.replica), .integer(i.step), .text(i.description),
                 JSONValue(text(of: i)), JSONValue(i.onsetNanoseconds), .flag(i.onsetIsExact), JSONValue(i.detectedNanoseconds), JSONValue(i.plannedNanoseconds),
                 JSONValue(i.onsetIsExact ? bill.detectionNanoseconds : nil), JSONValue(bill.onsetToCommitNanoseconds), JSONValue(bill.delayNanoseconds),
                 .integer(bill.workerNanoseconds), .real(bill.cost), .integer(bill.microbatchesLost), .integer(i.leavesReassigned),

@@ -88,7 +88,7 @@ struct PageData: Encodable {
         incidents = account.incidents.map { bill in
             let i = bill.incident
             return Incident(
-                number: i.incident, what: i.description, kind: i.kind, session: i.session, slot: i.slot, step: i.step,
+                number: i.incident, what: i.description, kind: i.kind.rawValue, session: i.session, slot: i.slot, step: i.step,
                 at: axis.position(i.session, i.onsetNanoseconds), detection: i.onsetIsExact ? bill.detectionNanoseconds : nil,
                 cost: bill.workerNanoseconds, money: bill.cost.shortened, lost: bill.microbatchesLost, delay: bill.delayNanoseconds,
                 bill: PageData.coded(bill.bill))

@@ -1,0 +1,196 @@
+// One fault: what strikes whom, when and where. Text form, on command lines, in plans and in ledgers:
+//
+//     crash worker=1 step=50 point=backward       hang worker=0 at=2.5s for=1s       slow worker=2 step=9 speed=0.5 for=4s
+//     crash launcher step=50 point=vote           preempt worker=3 step=20 notice=2s bitflip worker=1 step=7 target=gradient
+
+/// Where in a step a fault can strike. The names are those of the command line.
+package enum FaultPoint: String, CaseIterable, Sendable {
+    /// A leaf's forward pass begins; its backward pass begins; its gradient is complete but not published; it is
+    /// published.
+    case forward, backward, leafDone, publish
+    /// The first of the owned chunks is done and others are not: adding gradients, updating parameters.
+    case reduce, update
+    /// Of a worker: the owned chunks are voted for; the commit is seen. Of the launcher: every vote is there and nothing
+    /// recorded; the record is written and not announced.
+    case vote, commit
+    /// Before a worker reports ready: at the start for step 0, else in the replacement started during that step.
+    case join
+    /// A replacement is ready and waits for its first step.
+    case recovery
+    /// Of the writer of a checkpoint: it checks the generation; writes; is about to write the manifest; to rename.
+    case snapshot, persist, manifest, rename
+}
+
+/// One fault to inject.
+package struct Fault: Hashable, Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
+        /// SIGKILL; a write to address 0.
+        case crash, segfault
+        /// SIGSTOP; `for` that long, then SIGCONT: the zombie wakes.
+        case hang
+        /// From there on, `for` that long, every microbatch takes 1/`speed` as long.
+        case slow
+        /// SIGTERM, and SIGKILL when the `notice` is over.
+        case preempt
+        /// A NaN in the gradient of a microbatch; a flipped bit in that gradient, or in a parameter or moment of the
+        /// committed state.
+        case nonfinite, bitflip
+        /// From that step on the worker trains on permuted targets, until it ends: bad data that no checksum finds. The
+        /// only kind that changes the weights.
+        case labels
+    }
+    package enum Victim: Hashable, Sendable {
+        /// By its slot, from 0.
+        case worker(Int)
+        case launcher
+        /// Of the first checkpoint at or after the step.
+        case writer
+    }
+    package enum Moment: Hashable, Sendable {
+        /// The step during which it strikes: the one that is computed after `step` commits.
+        case step(Int)
+        /// At the next such point after so many seconds of the session.
+        case seconds(Double)
+    }
+    package enum Target: String, CaseIterable, Sendable { case gradient, parameters, firstMoment, secondMoment }
+
+    package var kind: Kind
+    package var victim: Victim
+    package var moment: Moment
+    package var point: FaultPoint
+    /// How long a hang or a slowdown lasts, or the notice of a preemption; nil: a hang or slowdown for ever.
+    package var seconds: Double?
+    /// Of a slow worker, as a share of its own.
+    package var speed: Double
+    /// Of a flipped bit.
+    package var target: Target
+
+    /// - Parameter point: nil for the kind's own, see `defaultPoint`.
+    package init(
+        _ kind: Kind, _ victim: Victim, _ moment: Moment, point: FaultPoint? = nil, seconds: Double? = nil, speed: Double = 0.5,
+        target: Target = .gradient
+    ) {
+        (self.kind, self.victim, self.moment) = (kind, victim, moment)
+        self.point = point ?? Self.defaultPoint(kind, victim, target)
+        (self.seconds, self.speed, self.target) = (kind == .preempt ? seconds ?? Self.usualNotice : seconds, speed, target)
+    }
+
+    private static let usualNotice = 2.0
+
+    package var worker: Int? { if case .worker(let slot) = victim { slot } else { nil } }
+    /// nil when it strikes by the clock.
+    package var step: Int? { if case .step(let step) = moment { step } else { nil } }
+
+    private static func defaultPoint(_ kind: Kind, _ victim: Victim, _ target: Target) -> FaultPoint {
+        switch (victim, kind) {
+        case (.launcher, _): .vote
+        case (.writer, _): .persist
+        case (_, .nonfinite): .leafDone
+        case (_, .bitflip): target == .gradient ? .leafDone : .commit
+        case (_, .labels), (_, .slow): .forward
+        case (_, .crash), (_, .segfault), (_, .hang), (_, .preempt): .backward
+        }
+    }
+
+    /// The points at which a kind of fault makes sense for a victim; empty if it never does.
+    package static func points(_ kind: Kind, _ victim: Victim, _ target: Target = .gradient) -> [FaultPoint] {
+        switch (victim, kind) {
+        case (.worker, .crash), (.worker, .segfault), (.worker, .hang):
+            [.forward, .backward, .leafDone, .publish, .reduce, .update, .vote, .commit, .join, .recovery]
+        case (.worker, .preempt): [.forward, .backward, .leafDone, .publish, .reduce, .update, .vote, .commit]
+        case (.worker, .slow), (.worker, .labels): [.forward]
+        case (.worker, .nonfinite): [.leafDone]
+        case (.worker, .bitflip): target == .gradient ? [.leafDone] : [.commit]
+        case (.launcher, .crash): [.vote, .commit]
+        case (.writer, .crash), (.writer, .hang): [.snapshot, .persist, .manifest, .rename]
+        case (.launcher, _), (.writer, _): []
+        }
+    }
+}
+
+// MARK: Text
+
+extension Fault: Codable {
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+    package init(from decoder: any Decoder) throws { try self.init(decoder.singleValueContainer().decode(String.self)) }
+}
+
+extension Fault: CustomStringConvertible {
+    package var description: String {
+        var words = [kind.rawValue]
+        switch victim {
+        case .worker(let slot): words.append("worker=\(slot)")
+        case .launcher: words.append("launcher")
+        case .writer: words.append("writer")
+        }
+        switch moment {
+        case .step(let step): words.append("step=\(step)")
+        case .seconds(let seconds): words.append("at=\(seconds)s")
+        }
+        if kind == .bitflip { words.append("target=\(target.rawValue)") }
+        words.append("point=\(point.rawValue)")
+        if kind == .slow { words.append("speed=\(speed)") }
+        if let seconds { words.append("\(kind == .preempt ? "notice" : "for")=\(seconds)s") }
+        return words.joined(separator: " ")
+    }
+
+    private static let keys = ["worker", "step", "at", "point", "for", "notice", "speed", "target"]
+
+    /// Reads the form above; `point` may be left out.
+    /// - Throws: `UserError` saying which word is wrong and what it may be.
+    package init(_ text: String) throws {
+        func bad(_ why: String) -> UserError { UserError(.usage, "--fault '\(text)': \(why)") }
+        let words = text.split(separator: " ").map { String($0) }
+        guard let first = words.first, let kind = Kind(rawValue: first) else {
+            throw bad("it begins with the kind of fault, one of \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), as in 'crash worker=1 step=50 point=backward'")
+        }
+        var victim: Victim?, moment: Moment?, point: FaultPoint?, seconds: Double?, speed = 0.5, target = Target.gradient
+        func named<T: RawRepresentable & CaseIterable>(_ pair: [String]) throws -> T where T.RawValue == String {
+            let names = T.allCases.map(\.rawValue)
+            guard let value = T(rawValue: pair[1]) else {
+                throw bad("there is no \(pair[0]) `\(pair[1])`\(suggestion(for: pair[1], among: names)); there are \(names.joined(separator: ", "))")
+            }
+            return value
+        }
+        for word in words.dropFirst() {
+            let pair = word.split(separator: "=", maxSplits: 1).map { String($0) }
+            if word == "launcher" || word == "writer" {
+                victim = word == "launcher" ? .launcher : .writer
+                continue
+            }
+            guard pair.count == 2 else { throw bad("`\(word)` is not key=value") }
+            switch pair[0] {
+            case "worker", "step":
+                guard let value = Int(pair[1]), value >= 0 else { throw bad("`\(pair[0])` must be a whole number from 0, not `\(pair[1])`") }
+                if pair[0] == "worker" { victim = .worker(value) } else { moment = .step(value) }
+            case "at", "for", "notice":
+                guard pair[1].hasSuffix("s"), let value = Double(pair[1].dropLast()), value >= 0, value.isFinite else {
+                    throw bad("`\(pair[0])` must be a time in seconds, as in \(pair[0])=2.5s, not `\(pair[1])`")
+                }
+                if (pair[0] == "notice") != (kind == .preempt), pair[0] != "at" {
+                    throw bad("`\(pair[0])` says nothing of \(kind.rawValue); `for` goes with hang and slow, `notice` with preempt")
+                }
+                if pair[0] == "at" { moment = .seconds(value) } else { seconds = value }
+            case "speed":
+                guard let value = Double(pair[1]), value > 0, value <= 1 else { throw bad("`speed` must be above 0 and at most 1, not `\(pair[1])`") }
+                speed = value
+            case "point": point = try named(pair)
+            case "target": target = try named(pair)
+            default:
+                throw bad("there is no key `\(pair[0])`\(suggestion(for: pair[0], among: Self.keys)); there are \(Self.keys.joined(separator: ", "))")
+            }
+        }
+        guard let victim else { throw bad("say whom it strikes: worker=1, launcher or writer") }
+        guard let moment else { throw bad("say when, as in step=50 or at=2.5s") }
+        if seconds != nil, kind != .hang, kind != .slow, kind != .preempt { throw bad("`for` goes with hang and slow") }
+        self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, target: target)
+        let points = Self.points(kind, victim, target)
+        guard !points.isEmpty else { throw bad("\(kind.rawValue) can strike a worker only") }
+        guard points.contains(self.point) else {
+            throw bad("\(kind.rawValue) cannot strike at \(self.point.rawValue); there are \(points.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Collectives
+import Coordination
+import Foundation
+import Glibc
+import Ledger
+import RunSpec
+
+/// What the launcher knew of a worker when it last saw it do something else.
+struct Watch {
+    /// Events the worker had recorded, and whether it had something to do.
+    var events: UInt64 = 0
+    var isWorking = false
+    var since: UInt64 = 0
+    /// The kernel's account of it then: on a processor, and waiting for one.
+    var kernel = KernelTime()
+}
+
+/// What `/proc/…/schedstat` says of a process's first thread, in nanoseconds.
+struct KernelTime {
+    var running: UInt64 = 0, waiting: UInt64 = 0
+
+    init() {}
+
+    init?(of pid: pid_t) {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/schedstat", encoding: .utf8) else { return nil }
+        let fields = text.split(separator: " ")
+        guard fields.count > 1, let running = UInt64(fields[0]), let waiting = UInt64(fields[1]) else { return nil }
+        (self.running, self.waiting) = (running, waiting)
+    }
+}
+
+/// Hangs are found by the lack of progress. A worker that has something to do and records nothing new is suspected;
+/// the time that the kernel ran it, or let it wait for a processor, is no sign of a hang, so that load raises no alarm.
+extension Launcher {
+    /// A worker that has stood still for so many median steps is taken for hung, and never sooner than the floor.
+    static let hangSteps = 2.0
+    static let hangFloorNanoseconds: UInt64 = 60_000_000
+    /// Reading text and coming up may wait for a disk.
+    static let diskFloorNanoseconds: UInt64 = 2_000_000_000
+    static let startFloorNanoseconds: UInt64 = 10_000_000_000
+    /// How many median steps of processor time a worker may use without doing anything else, and at least how long.
+    static let spinSteps = 50.0
+    static let spinFloorNanoseconds: UInt64 = 10_000_000_000
+
+    /// Nanoseconds from commit to commit, of late; nil before there are three.
+    var medianStepNanoseconds: UInt64? {
+        let times = recentCommits.suffix(33).map(\.nanoseconds)
+        guard times.count > 2 else { return nil }
+        return zip(times, times.dropFirst()).map { $1 - $0 }.sorted()[(times.count - 1) / 2]
+    }
+
+    /// How long until the next look.
+    var watchNanoseconds: UInt64 { min(max(hangLimit / 5, 5_000_000), 100_000_000) }
+
+    private var hangLimit: UInt64 {
+        guard let median = medianStepNanoseconds else { return Self.startFloorNanoseconds }
+        return max(Self.hangFloorNanoseconds, UInt64(Self.hangSteps * Double(median)))
+    }
+
+    func watchWorkers(at now: UInt64) throws {
+        try continueStopped(at: now)
+        for (slot, member) in members where member.incident == nil && !shared.stopRequested {
+            guard let idle = look(slot, at: now) else { continue }
+            let phase = member.ring?.newest?.phase
+            let limit = switch phase {
+            case nil, .initialise, .load: Self.startFloorNanoseconds
+            case .input: max(hangLimit, Self.diskFloorNanoseconds)
+            default: hangLimit
+            }
+            let spinning = max(Self.spinFloorNanoseconds, UInt64(Self.spinSteps * Double(medianStepNanoseconds ?? 0)))
+            if idle.still > limit {
+                try fence(slot, "stood still for \(idle.still / 1_000_000) ms\(phase.map { " in \($0)" } ?? " before its first sign")", at: now)
+            } else if idle.running > spinning {
+                try fence(slot, "computed for \(idle.running / 1_000_000) ms without getting anywhere", at: now)
+            }
+        }
+    }
+
+    /// How long a worker that has something to do has done nothing new: standing still, and on a processor. Nil for one
+    /// that has moved since the last look, or has nothing to do.
+    private func look(_ slot: Int, at now: UInt64) -> (still: UInt64, running: UInt64)? {
+        if members[slot]!.ring == nil { members[slot]!.ring = try? FlightRing(opening: folder.flightPath(replica: members[slot]!.row.replica)) }
+        let member = members[slot]!, events = member.ring?.count ?? 0, working = isWorking(slot, member)
+        guard events == member.watch.events, working, member.watch.isWorking else {
+            members[slot]!.watch = Watch(events: events, isWorking: working, since: now, kernel: KernelTime(of: member.process.pid) ?? KernelTime())
+            return nil
+        }
+        guard let kernel = KernelTime(of: member.process.pid) else { return nil }
+        let running = kernel.running - min(kernel.running, member.watch.kernel.running)
+        let waiting = kernel.waiting - min(kernel.waiting, member.watch.kernel.waiting)
+        let passed = now - member.watch.since
+        return (passed - min(passed, running + waiting), running)
+    }
+
+    /// Whether the worker has something to do, by what it entered last and what is there for it.
+    private func isWorking(_ slot: Int, _ member: Member) -> Bool {
+        guard let event = member.ring?.newest, let phase = event.phase else { return true }
+        let turn = shared.turn, due = shared.due(step, config)
+        switch phase {
+        case .awaitLeaves: return shared.leaves.allDone(turn: turn) && shared.evaluations.allDone(turn: turn, in: due)
+        case .awaitReduction: return shared.reductions.allDone(turn: turn)
+        case .awaitCommit: return Int(event.step) < step
+        case .awaitEvaluation, .leave, .fault, .stalled: return false
+        case .rendezvous: return shared.admitted(slot) == member.row.replica
+        default: return true
+        }
+    }
+
+    /// Ends a worker that cannot be trusted to stay away: it may wake and write. What it held is given to others once it
+    /// is gone.
+    private func fence(_ slot: Int, _ what: String, at now: UInt64) throws {
+        let member = members[slot]!
+        let fault = faults.indices.first { faults[$0].kind == .hang && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+        let since = member.ring?.newest?.nanoseconds ?? member.row.spawnedNanoseconds
+        members[slot]!.incident = try open(.hang, member, onset: fault.flatMap { shared.faultFired($0) } ?? since, fault: fault, detected: now,
+            "worker \(slot) \(what) of step \(step)")
+        member.process.kill()
+    }
+
+    /// The end of injected hangs: a zombie that was not found out goes on as if nothing had been.
+    private func continueStopped(at now: UInt64) throws {
+        for (index, fault) in faults.enumerated() where fault.kind == .hang && !continued.contains(index) {
+            guard let seconds = fault.seconds, let slot = fault.worker, let fired = shared.faultFired(index),
+                now >= fired + UInt64(seconds * 1e9)
+            else { continue }
+            continued.insert(index)
+            guard let member = members[slot], member.row.spawnedNanoseconds < fired else { continue }
+            member.process.kill(SIGCONT)
+            guard member.incident == nil else { continue }
+            blamed.insert(index)
+            _ = try open(.stall, member, onset: fired, fault: index, detected: now, "worker \(slot) stood still for \(decimal(seconds, 3)) s at \(fault.point.rawValue) of step \(step) and went on")
+        }
+    }
+}
