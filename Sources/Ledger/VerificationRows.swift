@@ -16,7 +16,7 @@ extension Verification {
             ("slot", record.slots.map(\.session)), ("worker process", record.replicas.map(\.session)), ("view", record.views.map(\.session)),
             ("commit", record.commits.map(\.session)), ("incident", record.incidents.map(\.session)), ("fault", record.faults.map(\.session)),
             ("validation pass", record.evaluations.map(\.session)), ("probe", record.probes.map(\.session)),
-            ("contribution", record.contributions.map(\.session)), ("checkpoint", record.checkpoints.map(\.session)),
+            ("launcher's span", record.launcherSpans.map(\.session)), ("contribution", record.contributions.map(\.session)), ("checkpoint", record.checkpoints.map(\.session)),
         ]
         return named.flatMap { what, sessions in
             Set(sessions).subtracting(known).sorted().map { "a \(what) names session \($0), which has no row" }
@@ -58,7 +58,8 @@ extension Verification {
     private static func gaps(_ record: RunRecord) -> [String] {
         let numbered = [
             ("session", record.sessions.map(\.session)), ("view", record.views.map(\.view)),
-            ("incident", record.incidents.map(\.incident) + record.replicas.compactMap(\.incident)),
+            ("incident", record.incidents.map(\.incident) + record.replicas.compactMap(\.incident) + record.replicas.compactMap(\.stoppedFor)
+                + record.launcherSpans.map(\.incident)),
         ]
         return numbered.compactMap { what, numbers in
             let rows = what == "incident" ? Set(record.incidents.map(\.incident)) : Set(numbers)
