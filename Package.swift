@@ -49,7 +49,7 @@ let package = Package(
         module("Coordination", ["CSystem", "RunSpec"]),
         // Level 3
         module("Training", ["Model", "Corpus", "Collectives", "Checkpointing", "Coordination", "Ledger"]),
-        module("Reports", ["Ledger"]),
+        module("Reports", ["Ledger", "RunSpec"]),
         // Level 4
         .executableTarget(
             name: "headway",
@@ -65,7 +65,7 @@ let package = Package(
         tests("CheckpointingTests", ["Checkpointing", "RunSpec", "CSystem"]),
         tests("CoordinationTests", ["Coordination", "RunSpec"]),
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
-        tests("ReportsTests", ["Reports", "Ledger"]),
-        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem"]),
+        tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
+        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -4,123 +4,155 @@ import RunSpec
 
 extension LedgerStore {
     /// Reads a whole ledger, of a run that is over or still going.
-    /// - Throws: `UserError` when there is none, or it is of another version.
+    /// - Throws: `UserError` when there is none, it is of another version, or a row of it cannot be.
     package static func read(_ path: String) throws -> RunRecord {
+        try reading(path) { path, database in try database.read { db in try record(db, path: path) } }
+    }
+
+    /// Opens a ledger for reading; every failure is a sentence that names the file.
+    static func reading<Value>(_ path: String, _ body: (String, DatabaseQueue) throws -> Value) throws -> Value {
         guard FileManager.default.fileExists(atPath: path) else {
             throw UserError(.missing, "there is no ledger at \(path); name the folder of a run")
         }
         do {
-            let database = try DatabaseQueue(path: path)
-            return try database.read { db in try record(db, path: path) }
+            return try body(path, open(path))
         } catch let error as DatabaseError {
-            throw UserError(.badInput, "\(path) is not a ledger: \(error.message ?? "unreadable")")
+            throw refusal(path, error)
+        }
+    }
+
+    private static func open(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(busySeconds)
+        let cannotWrite: [ResultCode] = [.SQLITE_CANTOPEN, .SQLITE_READONLY]
+        do {
+            let database = try DatabaseQueue(path: path, configuration: configuration)
+            // SQLite opens the file only when something is read.
+            _ = try database.read { db in try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") }
+            return database
+        } catch let error as DatabaseError where cannotWrite.contains(error.resultCode) && !FileManager.default.fileExists(atPath: path + "-wal") {
+            // A ledger that is over, in a folder that cannot be written: SQLite may not make its index beside it, and needs none.
+            configuration.readonly = true
+            let name = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path
+            return try DatabaseQueue(path: "file:\(name)?immutable=1", configuration: configuration)
+        }
+    }
+
+    static func refusal(_ path: String, _ error: DatabaseError) -> UserError {
+        let said = error.message ?? "error \(error.resultCode.rawValue)"
+        return switch error.resultCode {
+        case .SQLITE_BUSY, .SQLITE_LOCKED: UserError(.badInput, "\(path) is locked by another program for more than \(Int(busySeconds)) s; try again when that has ended")
+        case .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_READONLY: UserError(.missing, "\(path) cannot be opened: \(said); check who may read it and its folder")
+        case .SQLITE_CORRUPT: UserError(.badInput, "\(path) is damaged: \(said); nothing in it can be relied on")
+        default: UserError(.badInput, "\(path) is not a ledger: \(said)")
         }
     }
 
     private static func record(_ db: Database, path: String) throws -> RunRecord {
         var record = RunRecord()
-        for row in try Row.fetchAll(db, sql: "SELECT name, value FROM facts") { record.facts[row[0]] = row[1] }
-        let found = record.facts[RunFact.ledgerVersion] ?? "none"
-        guard found == String(version) else {
-            throw otherVersion(path, found)
+        record.facts = try facts(db, path)
+        record.sessions = try rows(db, "sessions ORDER BY session", path) {
+            try SessionRow(session: $0.count("session"), startedNanoseconds: $0.ns("startedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
+                startedUnixSeconds: $0.real("startedUnix"), startStep: $0.count("startStep"), source: $0.text("source"))
         }
-        record.sessions = try rows(db, "sessions ORDER BY session").map {
-            SessionRow(session: $0["session"], startedNanoseconds: $0.ns("startedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
-                startedUnixSeconds: $0["startedUnix"], startStep: $0["startStep"], source: $0["source"])
+        record.slots = try rows(db, "slots ORDER BY session, slot", path) {
+            try SlotRow(session: $0.count("session"), slot: $0.count("slot"), openedNanoseconds: $0.ns("openedNs"), closedNanoseconds: $0.ns("closedNs"))
         }
-        record.slots = try rows(db, "slots ORDER BY session, slot").map {
-            SlotRow(session: $0["session"], slot: $0["slot"], openedNanoseconds: $0.ns("openedNs"), closedNanoseconds: $0.ns("closedNs"))
-        }
-        record.replicas = try rows(db, "replicas ORDER BY replica").map {
-            ReplicaRow(replica: $0["replica"], session: $0["session"], slot: $0["slot"], pid: $0["pid"], incident: $0["incident"],
+        record.replicas = try rows(db, "replicas ORDER BY replica", path) {
+            try ReplicaRow(replica: $0.count("replica"), session: $0.count("session"), slot: $0.count("slot"), pid: $0.count("pid"), incident: $0.optionalCount("incident"),
                 spawnedNanoseconds: $0.ns("spawnedNs"), readyNanoseconds: $0.optionalNs("readyNs"),
                 admittedNanoseconds: $0.optionalNs("admittedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
-                reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0["exit"], exitCode: $0["exitCode"],
-                cpuNanoseconds: $0.optionalNs("cpuNs"), stoppedFor: $0["stoppedFor"], lostEvents: $0["lostEvents"])
+                reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0.optionalText("exit"), exitCode: $0.optionalCount("exitCode"),
+                cpuNanoseconds: $0.optionalNs("cpuNs"), stoppedFor: $0.optionalCount("stoppedFor"), lostEvents: $0.count("lostEvents"))
         }
-        record.views = try rows(db, "views ORDER BY view").map {
-            let members: String = $0["members"]
-            return ViewRow(view: $0["view"], session: $0["session"], step: $0["step"], announcedNanoseconds: $0.ns("announcedNs"),
-                members: members.split(separator: ",").compactMap { Int($0) }, reason: $0["reason"])
+        record.views = try rows(db, "views ORDER BY view", path) {
+            let members = try $0.text("members")
+            return try ViewRow(view: $0.count("view"), session: $0.count("session"), step: $0.count("step"), announcedNanoseconds: $0.ns("announcedNs"),
+                members: members.split(separator: ",").compactMap { Int($0) }, reason: $0.text("reason"))
         }
-        record.commits = try rows(db, "commits ORDER BY number").map {
-            let leaves: Data = $0["leafReplicas"]
-            return CommitRow(session: $0["session"], step: $0["step"], view: $0["view"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"],
-                tokens: $0["tokens"], gradientNorm: $0["gradientNorm"], learningRate: $0["learningRate"], parentHash: $0["parentHash"],
-                stateHash: $0["stateHash"], leafReplicas: leaves.values(of: UInt32.self).map { Int($0) },
+        record.commits = try rows(db, "commits ORDER BY number", path) {
+            try CommitRow(session: $0.count("session"), step: $0.count("step"), view: $0.count("view"), nanoseconds: $0.ns("ns"), lossSum: $0.real("lossSum"),
+                tokens: $0.count("tokens"), gradientNorm: $0.real("gradientNorm"), learningRate: $0.real("learningRate"), parentHash: $0.text("parentHash"),
+                stateHash: $0.text("stateHash"), leafReplicas: $0.replicas("leafReplicas"),
                 leafForesight: $0.doubles("leafForesight"), leafHindsight: $0.doubles("leafHindsight"), leafSquares: $0.doubles("leafSquares"),
-                isVetoed: $0["vetoed"])
+                isVetoed: $0.flag("vetoed"))
         }
-        record.incidents = try rows(db, "incidents ORDER BY incident").map {
-            IncidentRow(incident: $0["incident"], session: $0["session"], kind: IncidentKind(rawValue: $0["kind"]) ?? .death, replica: $0["replica"], slot: $0["slot"],
-                step: $0["step"], onsetNanoseconds: $0.ns("onsetNs"), onsetIsExact: $0["onsetExact"], detectedNanoseconds: $0.ns("detectedNs"),
-                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0["leavesReassigned"], discarded: $0["discarded"], fault: $0["fault"],
-                description: $0["description"])
+        record.incidents = try rows(db, "incidents ORDER BY incident", path) {
+            try IncidentRow(incident: $0.count("incident"), session: $0.count("session"), kind: $0.choice("kind"), replica: $0.count("replica"), slot: $0.count("slot"),
+                step: $0.count("step"), onsetNanoseconds: $0.ns("onsetNs"), onsetIsExact: $0.flag("onsetExact"), detectedNanoseconds: $0.ns("detectedNs"),
+                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0.count("leavesReassigned"), discarded: $0.flag("discarded"), fault: $0.optionalCount("fault"),
+                description: $0.text("description"))
         }
-        record.faults = try rows(db, "faults ORDER BY session, fault").map {
-            FaultRow(session: $0["session"], fault: $0["fault"], text: $0["text"], firedNanoseconds: $0.optionalNs("firedNs"))
+        record.faults = try rows(db, "faults ORDER BY session, fault", path) {
+            try FaultRow(session: $0.count("session"), fault: $0.count("fault"), text: $0.text("text"), firedNanoseconds: $0.optionalNs("firedNs"))
         }
-        record.evaluations = try rows(db, "evaluations ORDER BY rowid").map {
-            EvaluationRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), lossSum: $0["lossSum"], tokens: $0["tokens"])
+        record.evaluations = try rows(db, "evaluations ORDER BY rowid", path) {
+            try EvaluationRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), lossSum: $0.real("lossSum"), tokens: $0.count("tokens"))
         }
-        record.probes = try rows(db, "probes ORDER BY rowid").map {
-            ProbeRow(session: $0["session"], step: $0["step"], nanoseconds: $0.ns("ns"), decision: $0.doubles("decision"),
-                audit: $0.doubles("audit"), decisionClusters: $0.integers("decisionClusters", like: "decision"),
-                auditClusters: $0.integers("auditClusters", like: "audit"), tokensPerSequence: $0["tokensPerSequence"])
+        record.probes = try rows(db, "probes ORDER BY rowid", path) {
+            try ProbeRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), decision: $0.doubles("decision", atLeast: 1),
+                audit: $0.doubles("audit", atLeast: 1), decisionClusters: $0.integers("decisionClusters", like: "decision"),
+                auditClusters: $0.integers("auditClusters", like: "audit"), tokensPerSequence: $0.count("tokensPerSequence", from: 1))
         }
-        record.contributions = try rows(db, "contributions ORDER BY rowid").map {
-            ContributionRow(session: $0["session"], step: $0["step"], leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
+        record.contributions = try rows(db, "contributions ORDER BY rowid", path) {
+            try ContributionRow(session: $0.count("session"), step: $0.count("step"), leaves: $0.doubles("leaves"), sources: $0.table("sources", rows: "leaves"))
         }
-        record.rechecks = try rows(db, "rechecks ORDER BY rowid").map {
-            let replicas: String = $0["replicas"]
-            return RecheckRow(session: $0["session"], step: $0["step"], leaf: $0["leaf"], nanoseconds: $0.ns("ns"), reason: $0["reason"],
-                replicas: replicas.split(separator: ",").compactMap { Int($0) }, verdict: .init(rawValue: $0["verdict"]) ?? .differ, culprit: $0["culprit"])
+        record.rechecks = try rows(db, "rechecks ORDER BY rowid", path) {
+            let replicas = try $0.text("replicas")
+            return try RecheckRow(session: $0.count("session"), step: $0.count("step"), leaf: $0.count("leaf"), nanoseconds: $0.ns("ns"), reason: $0.text("reason"),
+                replicas: replicas.split(separator: ",").compactMap { Int($0) }, verdict: $0.choice("verdict"), culprit: $0.optionalCount("culprit"))
         }
-        record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid").compactMap { row in
-            Category(rawValue: row["category"]).map {
-                LauncherSpanRow(session: row["session"], startNanoseconds: row.ns("startNs"), endNanoseconds: row.ns("endNs"), category: $0, incident: row["incident"])
-            }
+        record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid", path) {
+            try LauncherSpanRow(session: $0.count("session"), startNanoseconds: $0.ns("startNs"), endNanoseconds: $0.ns("endNs"),
+                category: $0.choice("category"), incident: $0.count("incident"))
         }
-        record.checkpoints = try rows(db, "checkpoints ORDER BY rowid").map {
-            CheckpointRow(session: $0["session"], step: $0["step"], requestedNanoseconds: $0.ns("requestedNs"),
-                durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0["bytes"], status: $0["status"],
+        record.checkpoints = try rows(db, "checkpoints ORDER BY rowid", path) {
+            try CheckpointRow(session: $0.count("session"), step: $0.count("step"), requestedNanoseconds: $0.ns("requestedNs"),
+                durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0.count("bytes"), status: $0.text("status"),
                 cpuNanoseconds: $0.ns("cpuNs"))
         }
-        for row in try rows(db, "flights ORDER BY number") {
-            let events: Data = row["events"]
-            record.flights[row["replica"], default: []] += events.values(of: FlightEvent.self)
-        }
+        try flights(db, path, after: 0, atMost: nil) { record.flights[$0, default: []] += $1 }
         return record
     }
 
-    private static func rows(_ db: Database, _ from: String) throws -> [Row] {
-        try Row.fetchAll(db, sql: "SELECT * FROM \(from)")
-    }
-}
-
-extension Row {
-    fileprivate func ns(_ column: String) -> UInt64 { UInt64(self[column] as Int64) }
-    fileprivate func doubles(_ column: String) -> [Double] { (self[column] as Data).values(of: Double.self) }
-    /// Empty unless there are as many as doubles in `other`.
-    fileprivate func integers(_ column: String, like other: String) -> [Int] {
-        let values = (self[column] as Data).values(of: Int.self)
-        return values.count == doubles(other).count ? values : []
-    }
-    /// Rows of equal length, one for each double in `rows`; empty when they do not come out even.
-    fileprivate func table(_ column: String, rows: String) -> [[Double]] {
-        let values = doubles(column), count = doubles(rows).count
-        guard count > 0, !values.isEmpty, values.count % count == 0 else { return [] }
-        let width = values.count / count
-        return (0..<count).map { Array(values[$0 * width..<($0 + 1) * width]) }
-    }
-    fileprivate func optionalNs(_ column: String) -> UInt64? { (self[column] as Int64?).map { UInt64($0) } }
-}
-
-extension Data {
-    /// The bytes as values of a trivial type; a torn last one is left out.
-    fileprivate func values<T>(of type: T.Type) -> [T] {
-        withUnsafeBytes { bytes in
-            (0..<bytes.count / MemoryLayout<T>.stride).map { bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.stride, as: T.self) }
+    /// - Throws: `UserError` when the ledger is of another version, or a number among the facts cannot be.
+    static func facts(_ db: Database, _ path: String) throws -> [String: String] {
+        let facts = Dictionary(try rows(db, "facts", path) { (try $0.text("name"), try $0.text("value")) }, uniquingKeysWith: { $1 })
+        guard let found = facts[RunFact.ledgerVersion] else { throw UserError(.badInput, "\(path) does not say what format it has: it is damaged, or no run was begun in it") }
+        guard found == String(version) else { throw otherVersion(path, found) }
+        for name in RunFact.numbers {
+            guard let text = facts[name] else { continue }
+            let limit = name.hasPrefix("flops.") ? LedgerRow.largestNumber : 1e12
+            guard let number = Double(text), (0...limit).contains(number) else {
+                throw UserError(.badInput, "\(path) was changed or is damaged: the fact `\(name)` is `\(text.prefix(40))`, which cannot be; no figure of it is to be believed")
+            }
         }
+        return facts
+    }
+
+    /// Hands out the events of recorder blobs after number `first`, in the order they were drained.
+    /// - Returns: the number of the last blob.
+    @discardableResult
+    static func flights(
+        _ db: Database, _ path: String, after first: Int, fromReplica replica: Int = 0, atMost limit: Int?, _ body: (_ replica: Int, _ events: [FlightEvent]) throws -> Void
+    ) throws -> Int {
+        let limit = limit.map { " LIMIT \($0)" } ?? ""
+        let sql = "SELECT number, replica, events FROM flights WHERE number > ? AND replica >= ? ORDER BY number\(limit)"
+        let cursor = try Row.fetchCursor(db, sql: sql, arguments: [first, replica])
+        var last = first
+        while let row = try cursor.next() {
+            let row = LedgerRow(row.copy(), "flights", path)
+            last = try row.count("number")
+            try body(row.count("replica"), row.events("events"))
+        }
+        return last
+    }
+
+    /// - Parameter from: a table, and what comes after it.
+    static func rows<Value>(
+        _ db: Database, columns: String = "*", _ from: String, _ path: String, _ value: (LedgerRow) throws -> Value
+    ) throws -> [Value] {
+        let table = String(from.prefix { $0 != " " })
+        return try Row.fetchAll(db, sql: "SELECT \(columns) FROM \(from)").map { try value(LedgerRow($0, table, path)) }
     }
 }

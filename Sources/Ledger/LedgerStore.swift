@@ -7,12 +7,16 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 3
+    package static let version = 4
+    /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
+    static let busySeconds = 5.0
     private let database: DatabaseQueue
 
     /// Opens the ledger to append to it; makes it if it is not there.
     package init(writing path: String) throws {
         var configuration = Configuration()
+        // Whoever looks into a ledger with a tool of their own may hold it for a moment.
+        configuration.busyMode = .timeout(Self.busySeconds)
         configuration.prepareDatabase { db in
             // A commit survives the death of the process; NORMAL leaves only power loss to the checkpoints.
             try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")

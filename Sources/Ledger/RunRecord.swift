@@ -440,4 +440,15 @@ package enum RunFact {
     package static let pacedLeaves = "paced.leaves"            // microbatches of paced mode, and those over their time
     package static let lateLeaves = "paced.late"
     package static let outcome = "outcome"                      // finished, interrupted, failed, running
+
+    /// The outcome that readers give to a run that says it is running and that no process holds.
+    package static let abandoned = "left by its launcher"
+    /// A sentence of a reader who has seen something that the ledger cannot be right with; never stored.
+    package static let contradiction = "reader.contradiction"
+
+    /// Those that are numbers, never below 0.
+    static let numbers = [
+        steps, microbatches, sequencesPerMicrobatch, tokensPerStep, parameters, flopsPerToken, peakFlopsPerWorker, costPerWorkerHour,
+        lossFloor, bytesPerToken, stepAllocations, cores,
+    ]
 }

@@ -42,7 +42,8 @@ package struct Verification: Sendable {
         checks = [
             Verification.closure(account), Verification.overlaps(account), Verification.named(account),
             Verification.chain(account), Verification.initialState(account), Verification.fates(account),
-            Verification.leaves(account), Verification.product(account), Verification.figures(account),
+            Verification.leaves(account), Verification.rows(account), Verification.facts(account.record), Verification.times(account.record),
+            Verification.amounts(account.record), Verification.product(account), Verification.figures(account),
             Verification.windows(account), Verification.faults(account.record),
         ]
     }

@@ -6,7 +6,9 @@ package struct StatusLine: Equatable, Sendable {
     /// Nats per token of the last committed step.
     package var loss: Double?
     package var tokensPerSecond: Double
-    /// Share of provisioned worker time spent in productive compute so far, 0 to 1; provisional.
+    /// Share of provisioned worker time spent in productive compute, 0 to 1, over the last minute and over the session so
+    /// far; provisional, since fates are not settled.
+    package var recentGoodput: Double?
     package var goodput: Double?
     package var workersAlive: Int
     package var workers: Int
@@ -14,11 +16,12 @@ package struct StatusLine: Equatable, Sendable {
     package var lastIncident: String?
 
     package init(
-        step: Int, steps: Int, loss: Double?, tokensPerSecond: Double, goodput: Double?, workersAlive: Int, workers: Int,
-        secondsLeft: Double?, lastIncident: String?
+        step: Int, steps: Int, loss: Double?, tokensPerSecond: Double, recentGoodput: Double?, goodput: Double?, workersAlive: Int,
+        workers: Int, secondsLeft: Double?, lastIncident: String?
     ) {
         (self.step, self.steps, self.loss, self.tokensPerSecond) = (step, steps, loss, tokensPerSecond)
-        (self.goodput, self.workersAlive, self.workers) = (goodput, workersAlive, workers)
+        (self.recentGoodput, self.goodput) = (recentGoodput, goodput)
+        (self.workersAlive, self.workers) = (workersAlive, workers)
         (self.secondsLeft, self.lastIncident) = (secondsLeft, lastIncident)
     }
 
@@ -29,10 +32,10 @@ package struct StatusLine: Equatable, Sendable {
         let total = Quantity.grouped(steps)
         var parts = ["step " + Quantity.grouped(step).aligned(total.count) + "/" + total]
         if let loss { parts.append("loss " + Quantity.decimal(loss, 4)) }
-        parts.append(Quantity.grouped(Int(tokensPerSecond.rounded())).aligned(7) + " tokens/s")
-        if let goodput { parts.append("goodput " + Quantity.decimal(100 * goodput, 1).aligned(5) + " %") }
+        parts.append(Quantity.grouped(Int(tokensPerSecond.rounded())).aligned(7) + " tok/s")
+        if let goodput = goodputText { parts.append(goodput) }
         parts.append("\(workersAlive)/\(workers) workers")
-        if let secondsLeft { parts.append(Quantity.duration(seconds: secondsLeft) + " left") }
+        if let secondsLeft { parts.append(Quantity.roughly(seconds: secondsLeft) + " left") }
         var line = ""
         for part in parts {
             let longer = line.isEmpty ? part : line + "  " + part
@@ -43,5 +46,12 @@ package struct StatusLine: Equatable, Sendable {
         guard let lastIncident, width - line.count >= 16 else { return line }
         let room = width - line.count - 2
         return line + "  " + ink.dim(lastIncident.count > room ? lastIncident.padded(room) : lastIncident)
+    }
+
+    /// `goodput 91.3 %, all 90.2 %`: of the last minute, and of the whole session.
+    private var goodputText: String? {
+        func share(_ value: Double) -> String { Quantity.decimal(100 * value, 1).aligned(4) + " %" }
+        guard let recent = recentGoodput ?? goodput, let goodput else { return nil }
+        return "goodput \(share(recent)), all \(share(goodput))"
     }
 }

@@ -2,12 +2,24 @@ import Foundation
 import Ledger
 
 extension TextReport {
+    /// One line on a run that is over: how it ended and what it was worth.
+    package static func outcome(_ record: RunRecord) -> String {
+        let report = TextReport(RunAccount(record)), h = report.headlines
+        var parts = [outcomeText(record, h), "compute goodput \(Quantity.percent(h.computeGoodput))"]
+        if let last = report.account.validations.last { parts.append("validation loss \(report.nats(last.lossSum, last.tokens))") }
+        if !record.incidents.isEmpty { parts.append(Quantity.plural(record.incidents.count, "incident")) }
+        return parts.joined(separator: " · ") + (report.account.caveats.isEmpty ? "" : " · CAUTION: see `headway report`")
+    }
+
+    static func outcomeText(_ record: RunRecord, _ headlines: Headlines) -> String {
+        let planned = record.facts[RunFact.steps].flatMap { Int($0) }.map { " of \(Quantity.grouped($0))" } ?? ""
+        return "\(record.facts[RunFact.outcome] ?? "outcome unknown") after \(Quantity.grouped(headlines.committedSteps))\(planned) steps, \(Quantity.duration(seconds: headlines.wallSeconds))"
+    }
+
     /// What ran, on what, and how it ended.
     var runSection: [String] {
-        let outcome = fact(RunFact.outcome) ?? "outcome unknown"
-        let steps = headlines.committedSteps, planned = number(RunFact.steps).map { Int($0) }
         var lines = [title(fact(RunFact.runIdentity).map { "Run \($0)" } ?? "Run")]
-        lines.append(row("outcome", "\(outcome) after \(Quantity.grouped(steps))\(planned.map { " of \(Quantity.grouped($0))" } ?? "") steps, \(Quantity.duration(seconds: headlines.wallSeconds))"))
+        lines.append(row("outcome", TextReport.outcomeText(record, headlines)))
         var model: [String] = []
         if let parameters = number(RunFact.parameters) { model.append("\(Quantity.short(parameters)) parameters") }
         if let tokens = number(RunFact.tokensPerStep) {
@@ -27,6 +39,10 @@ extension TextReport {
         if let version = fact(RunFact.headwayVersion) { setting.append("headway \(version)") }
         if !setting.isEmpty { lines.append(row("setting", setting.joined(separator: ", "))) }
         if let digest = fact(RunFact.finalDigest) { lines.append(row("final state", "SHA-256 \(digest.prefix(32))…")) }
+        for caveat in account.caveats {
+            let sentence = TextReport.wrapped(caveat, width: TextReport.width - 15)
+            lines += sentence.enumerated().map { row($0 == 0 ? "CAUTION" : "", ink.red($1)) }
+        }
         return lines
     }
 

@@ -35,7 +35,7 @@ package struct TextReport {
     var headlines: Headlines { account.headlines }
 
     func fact(_ name: String) -> String? { record.facts[name].flatMap { $0.isEmpty ? nil : $0 } }
-    func number(_ name: String) -> Double? { fact(name).flatMap { Double($0) } }
+    func number(_ name: String) -> Double? { fact(name).flatMap { Double($0) }.flatMap { abs($0) < 1e18 ? $0 : nil } }
 
     func title(_ text: String) -> String {
         ink.bold(text) + " " + ink.dim(String(repeating: "─", count: max(0, TextReport.width - text.count - 1)))

@@ -51,7 +51,7 @@ extension Launcher {
         stateHash = hash
         if !isVetoed { lastLoss = loss.nats / Double(loss.tokens) }
         for incident in openIncidents where incident.plannedNanoseconds == nil {
-            notify(.message("\(incident.description); it had not joined yet"))
+            notify(.message("\(incident.description); \(incident.kind == .corruption ? "it is ended" : "it had not joined yet")"))
         }
         openIncidents.removeAll()
         recentCommits.append((now, committed))

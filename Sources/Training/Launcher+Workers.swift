@@ -180,11 +180,14 @@ extension Launcher {
         let first = recentCommits.first, last = recentCommits.last
         let seconds = first.flatMap { f in last.map { Double($0.nanoseconds - f.nanoseconds) * 1e-9 } } ?? 0
         let rate = seconds > 0 ? Double(last!.step - first!.step) / seconds : 0
-        let slotNanoseconds = slotRows.reduce(0) { $0 + Double(($1.closedNanoseconds > $1.openedNanoseconds ? $1.closedNanoseconds : now) - $1.openedNanoseconds) }
+        let provisioned = slotRows.reduce(0) { sum, row in
+            let end = row.closedNanoseconds > row.openedNanoseconds ? row.closedNanoseconds : members[row.slot]?.lastEvent?.nanoseconds ?? now
+            return sum + Double(max(end, row.openedNanoseconds) - row.openedNanoseconds)
+        }
         let compute = members.values.reduce(Double(finishedCompute)) { $0 + Double($1.computeNanoseconds) }
         return RunProgress(
             step: step, steps: config.steps, loss: lastLoss, tokensPerSecond: rate * Double(config.tokensPerStep),
-            computeShare: slotNanoseconds > 0 ? min(1, compute / slotNanoseconds) : 0, alive: members.count, slots: slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds },
+            computeNanoseconds: compute, provisionedNanoseconds: provisioned, alive: members.count, slots: slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds },
             lastIncident: lastIncident, secondsLeft: rate > 0 ? Double(config.steps - step) / rate : nil)
     }
 

@@ -21,8 +21,9 @@ package struct RunProgress: Sendable {
     package var loss: Double?
     /// Over the last ten seconds or so.
     package var tokensPerSecond: Double
-    /// Processor time of workers in compute phases over provisioned slot time, so far; fates are not settled yet.
-    package var computeShare: Double
+    /// Processor time of workers in compute phases, and provisioned slot time, in this session as far as the flight
+    /// recorders were drained; fates are not settled yet.
+    package var computeNanoseconds: Double, provisionedNanoseconds: Double
     package var alive: Int
     package var slots: Int
     package var lastIncident: String?
@@ -111,6 +112,7 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
+        vetoes = run.start.vetoes
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
@@ -252,7 +254,7 @@ package final class Launcher {
             notify(.message("\(wanted) workers were asked for; a step has \(config.batch.microbatches) microbatches, so at most as many can work"))
             return
         }
-        notify(.message("\(wanted) workers from the next step on"))
+        notify(.message("\(wanted) worker\(wanted == 1 ? "" : "s") from the next step on"))
         try apply(views.receive(.resize(workers: wanted)), ring: true)
     }
 
@@ -308,7 +310,7 @@ package final class Launcher {
         }
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
-        if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(description.options.slots) workers")) }
+        if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds }) workers")) }
     }
 
     // MARK: Signals

@@ -127,7 +127,7 @@ package struct RunFolder: Sendable {
 
     /// The process that trains in this folder now, or nil.
     package func launcher() -> pid_t? {
-        let fd = open(file("lock"), O_RDWR | O_CLOEXEC)
+        let fd = open(file("lock"), O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return nil }
         defer { close(fd) }
         guard cs_lock_file(fd) != 0 else { return nil }

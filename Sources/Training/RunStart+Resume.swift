@@ -53,6 +53,7 @@ extension PreparedRun {
                 throw error
             }
         }
+        start.vetoes = record.commits.reversed().prefix { $0.isVetoed && $0.step <= start.step }.count
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)

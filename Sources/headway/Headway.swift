@@ -16,18 +16,20 @@ struct Headway: ParsableCommand {
               headway train --preset nanogpt-cpu --text input.txt --fault 'crash worker=1 step=50'
               headway train --workers 4 --faults plan.yaml  faults by chance; `headway faults` says how
               headway report runs/demo-1                    the goodput summary again
+              headway compare runs/demo-1 runs/demo-2       two or more runs side by side
+              headway watch runs/demo-1                     follow a run from another terminal
               headway verify runs/demo-1                    check that the ledger closes
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
 
             EXIT STATUS
               0 success   1 the run or a check failed   64 usage   65 bad input
               66 missing file   71 memory, processes or processor   73 cannot write
-              130 interrupted   (verify: see its help)
+              130 interrupted   (verify and watch: see their help)
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
-            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
-            FaultsCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self,
+            DataCommand.self, FaultsCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

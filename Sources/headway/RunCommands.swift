@@ -7,45 +7,6 @@ import Reports
 import RunSpec
 import Training
 
-struct Report: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Say what became of every worker-second of a run, and whether the compute reduced the loss.",
-        discussion: """
-            EXAMPLES
-              headway report runs/demo-1
-              headway report runs/with-faults --reference runs/without      how many of its steps this run's are worth
-              headway report runs/demo-1 --html report.html                 one page that needs nothing else; - is standard output
-            Works on a run that is still going, too.
-            """)
-
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
-
-    @Option(help: ArgumentHelp("An undisturbed run to measure this one against.", valueName: "run"))
-    var reference: String?
-
-    @Option(help: ArgumentHelp("Write the report as a page to this file instead; replaces it if it is there.", valueName: "file"))
-    var html: String?
-
-    func run() throws {
-        var account = RunAccount(try LedgerStore.read(RunFolder(folder).ledgerPath)), compared: ReferenceRun?
-        if let reference {
-            guard let equivalence = Equivalence(account, reference: RunAccount(try LedgerStore.read(RunFolder(reference).ledgerPath))) else {
-                throw UserError(.badInput, "\(folder) and \(reference) have nothing to compare: no common state, no probes and no validation losses of both")
-            }
-            account = RunAccount(account.record, equivalence: equivalence.value)
-            compared = ReferenceRun(name: reference, equivalence)
-        }
-        switch html {
-        case nil: say(TextReport(account, reference: compared).summary)
-        case "-": say(HTMLReport.page(account, reference: compared), terminator: "")
-        case let path?:
-            let page = Data(HTMLReport.page(account, reference: compared).utf8)
-            try replaceFile(path, with: page)
-            say("\(path): \(page.count) bytes")
-        }
-    }
-}
-
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check that the ledger closes, the lineage is whole and every figure follows from the raw record.",
@@ -65,10 +26,10 @@ struct Verify: ParsableCommand {
     var against: String?
 
     func run() throws {
-        let account = RunAccount(try LedgerStore.read(RunFolder(folder).ledgerPath))
+        let account = RunAccount(try RunFolder(folder).record())
         var verification: Verification
         if let against {
-            let other = RunAccount(try LedgerStore.read(RunFolder(against).ledgerPath))
+            let other = RunAccount(try RunFolder(against).record())
             verification = Verification(account, against: other, named: against)
         } else {
             verification = Verification(account)
@@ -219,29 +180,5 @@ struct CheckpointWriterCommand: ParsableCommand {
 
     func run() throws {
         try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher)
-    }
-}
-
-/// Writes a file whole or not at all; what is not a regular file, like a terminal or a pipe, is written to.
-private func replaceFile(_ path: String, with data: Data) throws {
-    func refuse(_ reason: String) -> UserError { UserError(.unwritable, "--html \(path) cannot be written: \(reason)") }
-    var status = stat()
-    let isThere = stat(path, &status) == 0
-    if isThere, status.st_mode & S_IFMT == S_IFDIR { throw refuse("it is a directory") }
-    let direct = isThere && status.st_mode & S_IFMT != S_IFREG, target = direct ? path : "\(path).\(getpid()).partial"
-    let fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | (direct ? 0 : O_EXCL), 0o644)
-    guard fd >= 0 else { throw refuse(String(cString: strerror(errno))) }
-    var failed: Int32 = 0, done = 0
-    data.withUnsafeBytes { bytes in
-        while done < bytes.count, failed == 0 {
-            let count = write(fd, bytes.baseAddress! + done, bytes.count - done)
-            if count >= 0 { done += count } else if errno != EINTR { failed = errno }
-        }
-    }
-    if close(fd) != 0, failed == 0 { failed = errno }
-    if failed == 0, !direct, rename(target, path) != 0 { failed = errno }
-    guard failed == 0 else {
-        if !direct { unlink(target) }
-        throw refuse(String(cString: strerror(failed)))
     }
 }

@@ -1,33 +1,42 @@
 import Foundation
+import Ledger
 import Reports
 import RunSpec
 import Training
 
 /// Where progress goes: one live line on a terminal, else a plain line every few seconds.
 final class Screen {
-    private static let liveNanoseconds: UInt64 = 100_000_000, plainNanoseconds: UInt64 = 5_000_000_000, plainWidth = 160
-    private let live = isatty(STDOUT_FILENO) == 1
+    static let plainNanoseconds: UInt64 = 5_000_000_000
+    private static let liveNanoseconds: UInt64 = 100_000_000, plainWidth = 160
+    let live = isatty(STDOUT_FILENO) == 1
     private var shown: UInt64 = 0
     private var lineIsOpen = false
     private var last: RunProgress?
+    private var recent = RecentShare()
 
     func show(_ notice: Notice) {
         switch notice {
-        case .message(let text):
-            clear()
-            say(text)
+        case .message(let text): show(message: text)
         case .progress(let progress):
             let now = MonotonicClock.nanoseconds()
+            recent.add(compute: progress.computeNanoseconds, provisioned: progress.provisionedNanoseconds, at: now)
             guard now - shown >= (live ? Self.liveNanoseconds : Self.plainNanoseconds), progress.step != last?.step || live else { return }
             (shown, last) = (now, progress)
-            let line = StatusLine(progress).text(width: live ? terminalWidth() : Self.plainWidth, colour: live)
-            if live {
-                say("\r\u{1B}[K" + line, terminator: "")
-                lineIsOpen = true
-            } else {
-                say(line)
-            }
+            show(StatusLine(progress, recent: recent.value))
         }
+    }
+
+    /// A line that stays.
+    func show(message: String) {
+        clear()
+        say(message)
+    }
+
+    /// The live line, in place of the one before; where there is no terminal, a line more.
+    func show(_ line: StatusLine) {
+        let text = line.text(width: live ? terminalWidth() : Self.plainWidth, colour: live)
+        say(live ? "\r\u{1B}[K" + text : text, terminator: live ? "" : "\n")
+        lineIsOpen = live
     }
 
     func finish() { clear() }
@@ -44,11 +53,13 @@ final class Screen {
 }
 
 extension StatusLine {
-    init(_ progress: RunProgress) {
+    /// - Parameter recent: goodput of the last minute.
+    init(_ progress: RunProgress, recent: Double?) {
+        let provisioned = progress.provisionedNanoseconds
         self.init(
-            step: progress.step, steps: progress.steps, loss: progress.loss, tokensPerSecond: progress.tokensPerSecond,
-            goodput: progress.computeShare, workersAlive: progress.alive, workers: progress.slots, secondsLeft: progress.secondsLeft,
-            lastIncident: progress.lastIncident)
+            step: progress.step, steps: progress.steps, loss: progress.loss, tokensPerSecond: progress.tokensPerSecond, recentGoodput: recent,
+            goodput: provisioned > 0 ? min(1, progress.computeNanoseconds / provisioned) : nil, workersAlive: progress.alive,
+            workers: progress.slots, secondsLeft: progress.secondsLeft, lastIncident: progress.lastIncident)
     }
 }
 

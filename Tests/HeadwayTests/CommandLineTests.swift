@@ -6,8 +6,8 @@ import Training
 extension HeadwayCommand {
     @Suite struct CommandLine {
         static let commands = [
-            [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["verify"], ["sample"], ["checkpoint"], ["data"], ["data", "tales"], ["faults"],
-            ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["presets"],
+            [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoint"], ["data"], ["data", "tales"],
+            ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["presets"],
             ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
         ]
 

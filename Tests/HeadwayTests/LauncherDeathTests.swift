@@ -180,13 +180,13 @@ extension HeadwayCommand {
         func `a commit that was recorded and not announced counts`(step: Int) throws {
             let run = try TestRun()
             try orphaned(run, Self.settings, step: step)
-            let record = try run.record, last = try #require(record.commits.last), ledger = try LedgerStore(writing: run.path + "/ledger.sqlite")
+            let record = try run.record, last = try #require(record.commits.last), schedule = try RunFolder(run.path).read().0.schedule, ledger = try LedgerStore(writing: run.path + "/ledger.sqlite")
             // The workers finished the step that was under way: all that lacks is its record.
             try run.withSharedState { shared in
                 #expect(shared.committedStep == last.step && shared.updates.allDone(turn: shared.turn))
                 try ledger.append(CommitRow(
                     session: last.session, step: last.step + 1, view: last.view, nanoseconds: MonotonicClock.nanoseconds(), lossSum: shared.stepLoss.nats,
-                    tokens: shared.stepLoss.tokens, gradientNorm: shared.gradientNorm, learningRate: last.learningRate, parentHash: last.stateHash,
+                    tokens: shared.stepLoss.tokens, gradientNorm: shared.gradientNorm, learningRate: schedule.rate(step: last.step, of: 240), parentHash: last.stateHash,
                     stateHash: Launcher.stateHash(step: last.step + 1, fingerprints: shared.fingerprints(generation: shared.nextGeneration)),
                     leafReplicas: (0..<8).map { shared.leafReplica($0) }))
             }

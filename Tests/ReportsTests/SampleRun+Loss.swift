@@ -5,7 +5,6 @@ extension RunRecord {
     /// can be made to compute the opposite of what it should. Deterministic.
     func withLossRecords(every: Int = 4, sequences: Int = 16, poisonedSlot: Int? = nil) -> RunRecord {
         var record = self, noise = Noise()
-        record.facts[RunFact.sequencesPerMicrobatch] = "4"
         func level(_ step: Int) -> Double { 1.5 + 4 / Double(step + 1) }
         let hardness = (0..<2 * sequences).map { _ in noise.next() }
         let slots = Dictionary(record.replicas.map { ($0.replica, $0.slot) }, uniquingKeysWith: { $1 })

@@ -1,4 +1,5 @@
 import Ledger
+import RunSpec
 
 /// A run of two workers with steps of a tenth of a second; from step 4 on, worker 1 is killed in as many steps in a row
 /// as asked.
@@ -9,11 +10,16 @@ struct SampleRun {
     private var replicas = [1, 2]
 
     init(steps: Int = 12, crashes: Int = 1) {
+        var config = RunConfig()
+        (config.seed, config.steps, config.model.context) = (7, steps, 128)
+        (config.batch.sequences, config.batch.microbatches) = (8, 2)
+        (config.schedule.kind, config.schedule.warmup) = (.constant, 0)
         record.facts = [
             RunFact.runIdentity: "harbour", RunFact.outcome: "finished", RunFact.steps: "\(steps)", RunFact.microbatches: "2",
             RunFact.tokensPerStep: "1024", RunFact.parameters: "1234567", RunFact.flopsPerToken: "7400000",
             RunFact.peakFlopsPerWorker: "1e11", RunFact.costPerWorkerHour: "0.05", RunFact.currency: "USD", RunFact.lossFloor: "1.2",
-            RunFact.bytesPerToken: "1", RunFact.blasCore: "SkylakeX", RunFact.configuration: "seed: 7\nsteps: \(steps)\n",
+            RunFact.bytesPerToken: "1", RunFact.blasCore: "SkylakeX", RunFact.configuration: config.yaml, RunFact.configurationDigest: config.digest,
+            RunFact.sequencesPerMicrobatch: "4",
             RunFact.cores: "2", RunFact.finalDigest: String(repeating: "c0ffee12", count: 8),
         ]
         record.sessions = [SessionRow(session: 1, startedNanoseconds: 0, endedNanoseconds: nil, startedUnixSeconds: 0, startStep: 0, source: "initial")]

@@ -79,7 +79,7 @@ import Reports
 
     @Test func checksNameWhatFailed() {
         var record = SampleRun().record
-        record.commits[3].leafReplicas[0] = 9
+        record.commits[3].leafReplicas[0] = 2
         let text = TextReport.checks(Verification(RunAccount(record)))
         #expect(text.contains("  FAILED  every leaf of every step was computed\n          1 of 24 leaves have no recorded execution;"))
         #expect(text.hasSuffix("1 check failed\n"))

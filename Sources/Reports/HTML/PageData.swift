@@ -117,7 +117,8 @@ struct PageData: Encodable {
         text += " on \(Quantity.plural(slots, "worker slot"))"
         if sessions > 1 { text += " in \(sessions) sessions" }
         if let parameters = record.facts[RunFact.parameters].flatMap({ Double($0) }) { text += " · \(Quantity.short(parameters)) parameters" }
-        return text + " · \(Quantity.short(Double(h.committedTokens))) tokens trained on"
+        text += " · \(Quantity.short(Double(h.committedTokens))) tokens trained on"
+        return ([text] + account.caveats.map { "CAUTION: " + $0 }).joined(separator: " · ")
     }
 
     private static func cards(_ account: RunAccount) -> [Card] {
