@@ -46,12 +46,12 @@ final class TestRun {
 
     /// `train` with the tiny preset into `path`, not waited for.
     func train(
-        workers: Int, _ settings: [String] = [], faults: [String] = [], text: String? = nil, input: String = "/dev/null",
+        workers: Int, _ settings: [String] = [], faults: [String] = [], options: [String] = [], text: String? = nil, input: String = "/dev/null",
         ignoresHangup: Bool = false, onTerminal: Bool = false
     ) throws -> Command {
         try Command(
             ["train", "--preset", "tiny", "--out", path, "--workers", "\(workers)"] + settings.flatMap { ["--set", $0] }
-                + faults.flatMap { ["--fault", $0] } + (text.map { ["--text", $0] } ?? []), in: folder, input: input,
+                + faults.flatMap { ["--fault", $0] } + options + (text.map { ["--text", $0] } ?? []), in: folder, input: input,
             program: program, ignoresHangup: ignoresHangup, onTerminal: onTerminal)
     }
 
