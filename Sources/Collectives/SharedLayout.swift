@@ -74,7 +74,7 @@ enum ControlWord: Int {
 
 /// Words of a slot's row.
 enum SlotWord: Int {
-    case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves
+    case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
     /// A cache line each: workers write their own row at every step.
     static let count = 8
 }

@@ -134,6 +134,14 @@ extension SharedState {
     package func peakFlops(_ slot: Int) -> Double { Double(bitPattern: cs_load(slotWord(slot, .peakFlops))) }
     package func setPeakFlops(_ slot: Int, _ value: Double) { cs_store(slotWord(slot, .peakFlops), value.bitPattern) }
 
+    /// What a microbatch takes the slot's worker, smoothed; 0 when it has not computed one.
+    func leafNanoseconds(_ slot: Int) -> UInt64 { cs_load(slotWord(slot, .leafNanoseconds)) }
+    package func noteLeaf(_ slot: Int, nanoseconds: UInt64) {
+        let before = leafNanoseconds(slot)
+        cs_store(slotWord(slot, .leafNanoseconds), before == 0 ? nanoseconds : (3 * before + nanoseconds) / 4)
+    }
+    package func forgetPace(of slot: Int) { cs_store(slotWord(slot, .leafNanoseconds), 0) }
+
     /// Microbatches of paced mode, and those that took longer than their virtual device allows.
     package func countLeaf(_ slot: Int, late: Bool) {
         cs_store(slotWord(slot, .leaves), cs_load(slotWord(slot, .leaves)) + 1)

@@ -86,6 +86,7 @@ extension SharedState {
 
     /// A leaf that nobody has begun, now the slot's to compute: the first that it owns, else, if it may help out, the last
     /// of whoever has most left. Every owner keeps one to begin with: a worker without any would be no part of the step.
+    /// A slow worker takes none that the others will have done sooner.
     package func claimLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
         while let leaf = freeLeaf(for: slot, turn: turn, helping: helping) {
             let seen = cs_load(claim(leaf))
@@ -97,7 +98,7 @@ extension SharedState {
 
     private func freeLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
         var own: Int?, left: (owner: Int, count: Int, last: Int)?
-        var index = 0
+        var index = 0, free = 0, hasBegun = false
         while index < layout.leaves {
             let owner = leaves.owner(of: index)
             var count = 0, last = index, ownerHasBegun = false
@@ -105,15 +106,33 @@ extension SharedState {
             while index < layout.leaves, leaves.owner(of: index) == owner {
                 let claimant = claimant(of: index, turn: turn)
                 if claimant == owner { ownerHasBegun = true }
+                if claimant == slot { hasBegun = true }
                 if claimant == nil, !leaves.isDone(index, turn: turn) {
                     if owner == slot, own == nil { own = index }
-                    (count, last) = (count + 1, index)
+                    (count, last, free) = (count + 1, index, free + 1)
                 }
                 index += 1
             }
             if helping, count > (ownerHasBegun ? 0 : 1), count > left?.count ?? 0 { left = (owner, count, last) }
         }
+        if helping, hasBegun || own == nil, othersAreSooner(than: slot, leaves: free) { return nil }
         return own ?? left?.last
+    }
+
+    /// Whether the faster among the owners of leaves, each at its own pace, will have done so many before this one does
+    /// another.
+    private func othersAreSooner(than slot: Int, leaves free: Int) -> Bool {
+        let mine = leafNanoseconds(slot)
+        var others = 0, rate = 0.0, last = -1
+        for leaf in 0..<layout.leaves {
+            let owner = leaves.owner(of: leaf)
+            guard owner != last, owner != slot else { continue }
+            last = owner
+            let time = leafNanoseconds(owner)
+            if time > 0, time < mine * 3 / 4 { (others, rate) = (others + 1, rate + 1 / Double(time)) }
+        }
+        // They come free half a microbatch from now, in the mean.
+        return others > 0 && Double(mine) > (Double(free) + 0.5 * Double(others)) / rate
     }
 
     /// Whether `claimLeaf` would find one.

@@ -155,7 +155,12 @@ extension Fault: CustomStringConvertible {
             }
             return value
         }
+        var said: Set<String> = []
         for word in words.dropFirst() {
+            let key = word.split(separator: "=", maxSplits: 1).first.map { String($0) } ?? word
+            // Three ways to say whom, two to say when.
+            let topic = ["worker": "victim", "launcher": "victim", "writer": "victim", "step": "moment", "at": "moment"][key] ?? key
+            guard said.insert(topic).inserted else { throw bad("`\(word)` says again, or otherwise, what another word says; say it once") }
             let pair = word.split(separator: "=", maxSplits: 1).map { String($0) }
             if word == "launcher" || word == "writer" {
                 victim = word == "launcher" ? .launcher : .writer
@@ -170,9 +175,6 @@ extension Fault: CustomStringConvertible {
                 guard pair[1].hasSuffix("s"), let value = Double(pair[1].dropLast()), value >= 0, value.isFinite else {
                     throw bad("`\(pair[0])` must be a time in seconds, as in \(pair[0])=2.5s, not `\(pair[1])`")
                 }
-                if (pair[0] == "notice") != (kind == .preempt), pair[0] != "at" {
-                    throw bad("`\(pair[0])` says nothing of \(kind.rawValue); `for` goes with hang and slow, `notice` with preempt")
-                }
                 if pair[0] == "at" { moment = .seconds(value) } else { seconds = value }
             case "speed":
                 guard let value = Double(pair[1]), value > 0, value <= 1 else { throw bad("`speed` must be above 0 and at most 1, not `\(pair[1])`") }
@@ -185,7 +187,10 @@ extension Fault: CustomStringConvertible {
         }
         guard let victim else { throw bad("say whom it strikes: worker=1, launcher or writer") }
         guard let moment else { throw bad("say when, as in step=50 or at=2.5s") }
-        if seconds != nil, kind != .hang, kind != .slow, kind != .preempt { throw bad("`for` goes with hang and slow") }
+        let allowed: [String: Set<Kind>] = ["for": [.hang, .slow], "notice": [.preempt], "speed": [.slow], "target": [.bitflip]]
+        if let odd = said.sorted().first(where: { !(allowed[$0]?.contains(kind) ?? true) }) {
+            throw bad("`\(odd)` says nothing of \(kind.rawValue); `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` with bitflip")
+        }
         self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, target: target)
         let points = Self.points(kind, victim, target)
         guard !points.isEmpty else { throw bad("\(kind.rawValue) can strike a worker only") }

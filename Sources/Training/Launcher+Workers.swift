@@ -20,6 +20,7 @@ extension Launcher {
         nextReplica += 1
         shared.setSlot(slot, replica: replica, state: .starting)
         shared.admit(slot, replica: 0)
+        shared.forgetPace(of: slot)
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])

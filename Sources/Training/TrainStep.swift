@@ -137,6 +137,7 @@ final class TrainStep {
         let loss = transformer.backward(parameters: parameters, targets: data.targets, gradient: shared.gradient(leaf))
         faults.strike(.leafDone, step: step, gradient: shared.gradient(leaf), count: shared.layout.parameterFloats)
         pace(since: began)
+        shared.noteLeaf(slot, nanoseconds: MonotonicClock.nanoseconds() - began)
         shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: replica)
         shared.leaves.markDone(leaf, turn: turn)
         enter(.glue, step)
