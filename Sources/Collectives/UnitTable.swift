@@ -98,25 +98,30 @@ extension SharedState {
 
     private func freeLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
         var own: Int?, left: (owner: Int, count: Int, last: Int)?
-        var index = 0, free = 0, hasBegun = false
+        var index = 0, free = 0
+        let begun = slotsThatBegan(turn)
         while index < layout.leaves {
             let owner = leaves.owner(of: index)
-            var count = 0, last = index, ownerHasBegun = false
+            var count = 0, last = index
             // Owners have contiguous stretches, but for what they took over.
             while index < layout.leaves, leaves.owner(of: index) == owner {
-                let claimant = claimant(of: index, turn: turn)
-                if claimant == owner { ownerHasBegun = true }
-                if claimant == slot { hasBegun = true }
-                if claimant == nil, !leaves.isDone(index, turn: turn) {
+                if claimant(of: index, turn: turn) == nil, !leaves.isDone(index, turn: turn) {
                     if owner == slot, own == nil { own = index }
                     (count, last, free) = (count + 1, index, free + 1)
                 }
                 index += 1
             }
-            if helping, count > (ownerHasBegun ? 0 : 1), count > left?.count ?? 0 { left = (owner, count, last) }
+            if helping, count > (begun & 1 << UInt64(owner) != 0 ? 0 : 1), count > left?.count ?? 0 { left = (owner, count, last) }
         }
-        if helping, hasBegun || own == nil, othersAreSooner(than: slot, leaves: free) { return nil }
+        if helping, begun & 1 << UInt64(slot) != 0 || own == nil, othersAreSooner(than: slot, leaves: free) { return nil }
         return own ?? left?.last
+    }
+
+    /// A bit for each slot that has a leaf in this turn.
+    private func slotsThatBegan(_ turn: Int) -> UInt64 {
+        var slots: UInt64 = 0
+        for leaf in 0..<layout.leaves { if let slot = claimant(of: leaf, turn: turn) { slots |= 1 << UInt64(slot) } }
+        return slots
     }
 
     /// Whether the faster among the owners of leaves, each at its own pace, will have done so many before this one does

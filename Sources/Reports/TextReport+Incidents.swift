@@ -1,4 +1,5 @@
 import Ledger
+import RunSpec
 
 extension TextReport {
     /// Incidents shown in full at either end of a long list.
@@ -24,6 +25,31 @@ extension TextReport {
         lines.append("  " + ink.dim("detected: ms after the fault, ~ when its instant is not known · cost: worker-ms, below by category"))
         lines.append("  " + ink.dim("lost: microbatches computed in vain · delay: ms by which the next commit came late"))
         return lines
+    }
+
+    /// Every injected fault, matched with what the run saw of it.
+    var faultSection: [String] {
+        let outcomes = FaultOutcome.all(record)
+        guard !outcomes.isEmpty else { return [] }
+        var lines = [title("Injected faults"), "  " + ink.dim(faultLine("kind", ["planned", "struck", "found", "misdiagnosed", "missed"], "median", "longest"))]
+        for kind in Fault.Kind.allCases {
+            let mine = outcomes.filter { $0.kind == kind }
+            guard !mine.isEmpty else { continue }
+            let times = mine.compactMap(\.latencyNanoseconds).sorted()
+            func count(_ verdict: FaultOutcome.Verdict) -> Int { mine.count { $0.verdict == verdict } }
+            let missed = count(.missed) > 0 ? String(count(.missed)) : mine.allSatisfy { $0.verdict == .silent || $0.verdict == .idle } ? "–" : "0"
+            lines.append("  " + faultLine(kind.rawValue, [String(mine.count), String(mine.count - count(.idle)), String(count(.found)), String(count(.misdiagnosed)), missed],
+                times.isEmpty ? "–" : Quantity.milliseconds(times[times.count / 2]), times.isEmpty ? "–" : Quantity.milliseconds(times[times.count - 1])))
+        }
+        for odd in outcomes.filter({ $0.verdict == .missed || $0.verdict == .misdiagnosed }).prefix(TextReport.incidentsAtEachEnd) {
+            lines.append("  " + ink.red(odd.verdict.rawValue) + ": `\(odd.text)`" + (odd.takenFor.map { ", taken for \($0)" } ?? ""))
+        }
+        lines.append("  " + ink.dim("from the fault to its detection in ms; a slow worker and bad labels raise no alarm: see S2 and the workers’ contribution"))
+        return lines
+    }
+
+    private func faultLine(_ kind: String, _ counts: [String], _ median: String, _ longest: String) -> String {
+        kind.padded(12) + counts.map { $0.aligned(13) }.joined() + median.aligned(10) + longest.aligned(10)
     }
 
     private func incidentLines(_ bill: IncidentBill) -> [String] { [incidentLine(bill), billLine(bill.bill, cost: bill.cost)] }

@@ -24,7 +24,7 @@ package struct TextReport {
     package var summary: String {
         let sections = [
             runSection, lossSection, contributionSection, throughputSection, goodputSection, definitionSection, timeSection,
-            incidentSection, checkpointSection,
+            incidentSection, faultSection, checkpointSection,
         ]
         return sections.filter { !$0.isEmpty }
             .map { $0.map(\.withoutTrailingSpaces).joined(separator: "\n") }

@@ -117,6 +117,8 @@ extension Launcher {
         step = committed
         let current = isVetoed ? shared.currentGeneration : shared.nextGeneration
         if !stop { try apply(views.receive(.committed), ring: false) }
+        if ownersMoved { write(views.view.plan) }
+        ownersMoved = false
         // A checkpoint that falls due while the one before is still being written waits for it; training does not.
         if config.checkpoints(after: step) { checkpointWanted = true }
         let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil

@@ -75,6 +75,7 @@ extension Launcher {
         }
         // Nobody may help out: it could be the one that is to be checked.
         shared.setHelps(false)
+        ownersMoved = true
         let rest = (0..<config.batch.microbatches).filter { !leaves.contains($0) }
         shared.discardAttempt(keepingLeaves: rest, units: shared.due(step, config))
         shared.ring()

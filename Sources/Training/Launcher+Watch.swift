@@ -38,6 +38,8 @@ extension Launcher {
     /// Reading text and coming up may wait for a disk.
     static let diskFloorNanoseconds: UInt64 = 2_000_000_000
     static let startFloorNanoseconds: UInt64 = 10_000_000_000
+    /// How long everybody may wait for each other before it is clear that nobody will move.
+    static let deadlockNanoseconds: UInt64 = 20_000_000_000
     /// How many median steps of processor time a worker may use without doing anything else, and at least how long.
     static let spinSteps = 50.0
     static let spinFloorNanoseconds: UInt64 = 10_000_000_000
@@ -59,6 +61,7 @@ extension Launcher {
 
     func watchWorkers(at now: UInt64) throws {
         try continueStopped(at: now)
+        try checkDeadlock(at: now)
         for (slot, member) in members where member.incident == nil && !shared.stopRequested {
             guard let idle = look(slot, at: now) else { continue }
             let phase = member.ring?.newest?.phase
@@ -76,11 +79,19 @@ extension Launcher {
         }
     }
 
+    /// Everybody waits, and nobody has anything to do: a fault of this program, and better said than waited for.
+    private func checkDeadlock(at now: UInt64) throws {
+        let watches = views.view.members.compactMap { members[$0] }.filter { $0.incident == nil }
+        guard !watches.isEmpty, !shared.stopRequested, watches.allSatisfy({ !$0.watch.isWorking && now - min(now, $0.watch.since) > Self.deadlockNanoseconds }) else { return }
+        throw UserError(.runFailed, "all \(watches.count) workers have waited for each other for \(Self.deadlockNanoseconds / 1_000_000_000) s in step \(step): this is a mistake in headway; please report it")
+    }
+
     /// How long a worker that has something to do has done nothing new: standing still, and on a processor. Nil for one
     /// that has moved since the last look, or has nothing to do.
     private func look(_ slot: Int, at now: UInt64) -> (still: UInt64, running: UInt64)? {
         if members[slot]!.ring == nil { members[slot]!.ring = try? FlightRing(opening: folder.flightPath(replica: members[slot]!.row.replica)) }
         let member = members[slot]!, events = member.ring?.count ?? 0, working = isWorking(slot, member)
+        if events == member.watch.events, !working, !member.watch.isWorking { return nil }
         guard events == member.watch.events, working, member.watch.isWorking else {
             members[slot]!.watch = Watch(events: events, isWorking: working, since: now, kernel: KernelTime(of: member.process.pid) ?? KernelTime())
             return nil

@@ -58,6 +58,7 @@ extension Launcher {
             let wasDismissed = views.slots[slot] == .leaving
             replacementFor[slot] = try gone.stoppedFor ?? gone.incident ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
             shared.releaseClaims(of: slot, turn: shared.turn)
+            shared.forgetPace(of: slot)
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)
         }
     }

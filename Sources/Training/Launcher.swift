@@ -85,6 +85,7 @@ package final class Launcher {
     var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
+    var ownersMoved = false                    // by a recheck: the plan is to be written again
     var vetoes = 0                             // updates left out in a row
     /// What committed states lie in which generation.
     var recentStates: [Int: (step: Int, hash: String)] = [:]
@@ -285,7 +286,7 @@ package final class Launcher {
         }
     }
 
-    private func write(_ plan: Plan) {
+    func write(_ plan: Plan) {
         for (leaf, owner) in plan.leafOwners.enumerated() { shared.leaves.assign(leaf, to: owner) }
         for (chunk, owner) in plan.chunkOwners.enumerated() { shared.reductions.assign(chunk, to: owner) }
         for (unit, owner) in plan.evaluationOwners.enumerated() { shared.evaluations.assign(unit, to: owner) }

@@ -34,7 +34,7 @@ import RunSpec
         let document = try document(SampleRun().record)
         let top = [
             "format", "format_version", "caveats", "run", "headlines", "reference", "loss", "contribution", "accounts", "waterfall", "categories", "slots", "steps",
-            "validations", "probes", "windows", "fates", "incidents", "incident_bills", "workers", "processes", "sources", "noise_scale", "definitions",
+            "validations", "probes", "windows", "fates", "incidents", "incident_bills", "faults", "workers", "processes", "sources", "noise_scale", "definitions",
             "checkpoints", "sessions", "facts", "configuration",
         ]
         #expect(Set(document.keys) == Set(top) && document["format_version"] as? Int == 1)

@@ -5,7 +5,7 @@ extension RunTable {
     package static func all(_ account: RunAccount) -> [RunTable] {
         [
             categories(account), slots(account), steps(account), validations(account), probes(account), windows(account), fates(account),
-            incidents(account), bills(account), workers(account), processes(account), sources(account), noise(account),
+            incidents(account), bills(account), faults(account), workers(account), processes(account), sources(account), noise(account),
             definitions(account), checkpoints(account), sessions(account),
         ]
     }
@@ -100,6 +100,16 @@ extension RunTable {
                 JSONValue(text(of: i)), JSONValue(i.onsetNanoseconds), .flag(i.onsetIsExact), JSONValue(i.detectedNanoseconds), JSONValue(i.plannedNanoseconds),
                 JSONValue(i.onsetIsExact ? bill.detectionNanoseconds : nil), JSONValue(bill.onsetToCommitNanoseconds), JSONValue(bill.delayNanoseconds),
                 .integer(bill.workerNanoseconds), .real(bill.cost), .integer(bill.microbatchesLost), .integer(i.leavesReassigned),
+            ]
+        })
+    }
+
+    /// Every injected fault, matched with what the run saw of it.
+    private static func faults(_ account: RunAccount) -> RunTable {
+        RunTable("faults", ["session", "fault", "kind", "verdict", "fired_ns", "detection_ns", "taken_for"], FaultOutcome.all(account.record).map {
+            [
+                .integer($0.session), .text($0.text), JSONValue($0.kind?.rawValue), .text($0.verdict.rawValue), JSONValue($0.firedNanoseconds),
+                JSONValue($0.latencyNanoseconds), JSONValue($0.takenFor),
             ]
         })
     }
