@@ -27,7 +27,7 @@ struct Headway: ParsableCommand {
         version: "headway \(RunDescription.version)",
         subcommands: [
             Demo.self, Train.self, Resume.self, Scale.self, Report.self, Verify.self, Sample.self, CheckpointCommand.self, DataCommand.self,
-            FaultsCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            FaultsCommand.self, LabCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

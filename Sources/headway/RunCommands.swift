@@ -223,7 +223,7 @@ struct CheckpointWriterCommand: ParsableCommand {
 }
 
 /// Writes a file whole or not at all; what is not a regular file, like a terminal or a pipe, is written to.
-private func replaceFile(_ path: String, with data: Data) throws {
+func replaceFile(_ path: String, with data: Data) throws {
     func refuse(_ reason: String) -> UserError { UserError(.unwritable, "--html \(path) cannot be written: \(reason)") }
     var status = stat()
     let isThere = stat(path, &status) == 0
