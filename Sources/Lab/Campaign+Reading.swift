@@ -1,3 +1,4 @@
+import Coordination
 import RunSpec
 import Yams
 
@@ -52,7 +53,9 @@ extension Campaign {
         var axes: [Axis] = [], settings: [Setting] = [], flags: [Setting] = []
         for key in Self.flagNames {
             guard let node = top[key] else { continue }
-            if let items = node.sequence { axes.append(try Axis(name: key, items: items.map(\.scalar?.string), place: file)) } else { flags.append(Setting(key, try text(key)!)) }
+            let axis = try Axis(name: key, items: node.sequence?.map(\.scalar?.string) ?? [node.scalar?.string], place: file)
+            for value in axis.values { if let wrong = Self.refusal(key, value) { throw bad(wrong) } }
+            if node.sequence != nil { axes.append(axis) } else { flags.append(Setting(key, axis.values[0])) }
         }
         if let node = top["set"] { try Self.read(node, prefix: "", file: file, &settings, &axes) }
         plan = try top["faults"].map { try PlanTemplate($0, place: "\(file): faults", load: load) }
@@ -68,9 +71,22 @@ extension Campaign {
         self.workers = Int(workers)
         name = try text("name") ?? String(file.split(separator: "/").last?.split(separator: ".").first ?? "campaign")
         preset = try text("preset") ?? "tiny"
-        seeds = try Self.seeds(top["seeds"]?.array().map { $0.string ?? "" } ?? ["1", "2", "3"], place: "\(file): `seeds`")
+        do { _ = try Preset.named(preset) } catch let error as UserError { throw bad(error.description) }
+        if let node = top["seeds"], node.sequence == nil { throw bad("`seeds` must be a list, as in [1, 2, 3]") }
+        seeds = try Self.seeds(top["seeds"]?.sequence?.map { $0.scalar?.string ?? "?" } ?? ["1", "2", "3"], place: "\(file): `seeds`")
         lateLimit = try (number("late", 0...100) ?? 5) / 100
         (self.settings, self.flags, self.axes) = (settings, flags, axes)
+    }
+
+    /// What is wrong with a flag's value, nil when it can be.
+    private static func refusal(_ flag: String, _ value: String) -> String? {
+        switch flag {
+        case "policy":
+            let names = LossPolicy.allCases.map(\.rawValue)
+            return names.contains(value) ? nil : "there is no policy `\(value)`\(suggestion(for: value, among: names)); there are \(names.joined(separator: ", "))"
+        case "spares": return Int(value).map { 0...63 ~= $0 } == true ? nil : "`spares` must be a whole number from 0 to 63, not `\(value)`"
+        default: return Double(value).map { 0...3600 ~= $0 } == true ? nil : "`\(flag)` must be seconds from 0 to 3600, not `\(value)`"
+        }
     }
 
     /// - Throws: `UserError` for what is no seed, none, or one twice.
