@@ -59,6 +59,8 @@ package struct Campaign: Sendable {
     /// One choice of a value for each axis, in the order of the axes.
     package struct Variation: Hashable, Sendable {
         package let values: [String]
+
+        package init(values: [String]) { self.values = values }
     }
 
     /// One run: a variation under the faults of one seed.
