@@ -18,9 +18,7 @@ package enum CampaignPage {
             }
             sections.append("<section><h2>Over \(HTMLReport.escaped(summary.axes[axis].name))</h2>\n<p class=\"lead\">Means over seeds; bars are 95 % Student-t intervals.</p>\n\(pictures.joined(separator: "\n"))</section>")
         }
-        let head = summary.axes.map(\.name) + ["runs"] + CampaignTable.columns.map { Figure.named($0)!.title }
-        let rows = summary.lines.map { line in line.variation.values + [CampaignTable.runs(line)] + CampaignTable.columns.map { CampaignTable.cell(line, $0) } }
-        sections.append("<section><h2>All variations</h2>\n<p class=\"lead\">Shares in per cent; effective and compute goodput of the provisioned worker time.</p>\n\(LabPage.table([head] + rows, names: summary.axes.count))</section>")
+        sections.append("<section><h2>All variations</h2>\n<p class=\"lead\">\(HTMLReport.escaped(CampaignTable.legend))</p>\n\(LabPage.table(CampaignTable.rows(summary), names: summary.axes.count))</section>")
         sections.append("<section><h2>Checks</h2>\n\(LabPage.paragraphs(CampaignTable.checks(summary)))</section>")
         return LabPage.page(title: summary.name, lead: summary.conditions, body: sections.joined(separator: "\n"))
     }

@@ -50,6 +50,24 @@ package struct CampaignSummary: Sendable {
         failures = rows.filter { $0.outcome == .failed }.map { (named($0), $0.reason) }
     }
 
+    /// The axis whose first value all others are compared with: the first one that is not a number.
+    package var comparedAxis: Int? { axes.firstIndex { $0.numbers == nil && $0.values.count > 1 } }
+
+    /// By how much a figure differs from that of the variation with the first value of the compared axis, seed by seed: the
+    /// faults of a seed are the same for both, so that this tells more than the two intervals do. nil for the first one
+    /// itself, and without a seed in common.
+    package func difference(_ line: Line, _ figure: String) -> MeanInterval? {
+        guard let axis = comparedAxis, line.variation.values[axis] != axes[axis].values[0] else { return nil }
+        var values = line.variation.values
+        values[axis] = axes[axis].values[0]
+        let base = lines.first { $0.variation.values == values }.map(\.rows) ?? []
+        let differences = line.rows.compactMap { row -> Double? in
+            guard let other = base.first(where: { $0.seed == row.seed })?.figures[figure], let mine = row.figures[figure] else { return nil }
+            return mine - other
+        }
+        return differences.isEmpty ? nil : MeanInterval(differences)
+    }
+
     /// The axis that a chart is drawn over: of those whose values are numbers the one that counts failures, else the longest.
     package var numericAxis: Int? {
         let numeric = axes.indices.filter { axes[$0].numbers != nil }

@@ -6,20 +6,28 @@ package enum CampaignTable {
     static let columns = ["effective_goodput", "compute_goodput", "token_goodput", "attempts_committed", "incidents", "detection_ms", "wall_s"]
 
     package static func text(_ summary: CampaignSummary) -> String {
-        var rows = [summary.axes.map(\.name) + ["runs"] + columns.map { Figure.named($0)!.title }]
-        for line in summary.lines {
-            rows.append(line.variation.values + [runs(line)] + columns.map { cell(line, $0) })
-        }
-        let numeric = summary.axes.map { $0.numbers != nil } + Array(repeating: true, count: columns.count + 1)
-        var text = aligned(rows, right: numeric)
+        let rows = rows(summary)
+        var text = aligned(rows, right: summary.axes.map { $0.numbers != nil } + rows[0].dropFirst(summary.axes.count).map { _ in true })
         text.insert("", at: 1)
-        text = ["\(summary.name) · \(summary.conditions)", ""] + text + ["", legend] + checks(summary)
+        text = ["\(summary.name) · \(summary.conditions)", ""] + text + [""] + TextReport.wrapped(legend, width: 100) + checks(summary)
         return text.joined(separator: "\n")
     }
 
-    private static let legend = """
-        Mean over seeds ± the 95 % Student-t interval. Shares in per cent: effective and compute goodput of the provisioned
-        worker time, committed of processed microbatches, committed steps of attempts at steps.
+    /// A head, and a row for each variation; in the third column of figures the difference to the first policy.
+    static func rows(_ summary: CampaignSummary) -> [[String]] {
+        let compared = summary.comparedAxis.map { ["− \(summary.axes[$0].values[0])"] } ?? []
+        let head = summary.axes.map(\.name) + ["runs", Figure.named(columns[0])!.title] + compared + columns.dropFirst().map { Figure.named($0)!.title }
+        return [head] + summary.lines.map { line in
+            let difference = compared.map { _ in summary.difference(line, columns[0]).map { text($0, scale: 100, signed: true) } ?? "" }
+            return line.variation.values + [runs(line), cell(line, columns[0])] + difference + columns.dropFirst().map { cell(line, $0) }
+        }
+    }
+
+    static let legend = """
+        Mean over seeds ± the 95 % Student-t interval. Shares in per cent: effective and compute goodput of the provisioned \
+        worker time; committed of processed microbatches; committed steps of attempts at steps. The column after effective \
+        goodput is the difference to the variation named there, seed by seed: under the same faults. Of the faults planned \
+        those count as incidents whose worker was there to be struck.
         """
 
     /// What must hold besides.
@@ -39,8 +47,11 @@ package enum CampaignTable {
 
     static func cell(_ line: CampaignSummary.Line, _ name: String) -> String {
         guard let figure = Figure.named(name), let interval = line.mean(name) else { return "–" }
-        let scale = figure.isShare ? 100.0 : 1
-        return Quantity.decimal(scale * interval.mean, 1) + (interval.reach.map { " ± " + Quantity.decimal(scale * $0, 1) } ?? "")
+        return text(interval, scale: figure.isShare ? 100 : 1)
+    }
+
+    private static func text(_ interval: MeanInterval, scale: Double, signed: Bool = false) -> String {
+        (signed && interval.mean > 0 ? "+" : "") + Quantity.decimal(scale * interval.mean, 1) + (interval.reach.map { " ± " + Quantity.decimal(scale * $0, 1) } ?? "")
     }
 
     /// Columns as wide as their widest cell, two spaces between them.

@@ -15,6 +15,7 @@ struct Headway: ParsableCommand {
               headway train --text book.txt --workers 2     train on your own text
               headway train --preset nanogpt-cpu --text input.txt --fault 'crash worker=1 step=50'
               headway train --workers 4 --faults plan.yaml  faults by chance; `headway faults` says how
+              headway lab run Benchmarks/campaigns/policies.yaml   what a fault policy costs
               headway report runs/demo-1                    the goodput summary again
               headway verify runs/demo-1                    check that the ledger closes
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
