@@ -50,10 +50,11 @@ let package = Package(
         // Level 3
         module("Training", ["Model", "Corpus", "Collectives", "Checkpointing", "Coordination", "Ledger"]),
         module("Reports", ["Ledger", "RunSpec"]),
+        module("Lab", ["Coordination", "CSystem", "Ledger", "Reports", "RunSpec", .product(name: "Yams", package: "Yams")]),
         // Level 4
         .executableTarget(
             name: "headway",
-            dependencies: ["Training", "Reports", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Training", "Reports", "Lab", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
         // Tests. Numeric loops are a hundred times slower in a debug build: `swift test -c release`.
         tests("RunSpecTests", ["RunSpec"]),
@@ -66,6 +67,7 @@ let package = Package(
         tests("CoordinationTests", ["Coordination", "RunSpec"]),
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
+        tests("LabTests", ["Lab", "Ledger", "RunSpec"]),
         tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

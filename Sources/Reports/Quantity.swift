@@ -1,8 +1,8 @@
 import Foundation
 
 /// Numbers as people read them: the one place that decides on digits, separators and units. C locale throughout.
-enum Quantity {
-    static func decimal(_ value: Double, _ digits: Int) -> String {
+package enum Quantity {
+    package static func decimal(_ value: Double, _ digits: Int) -> String {
         let text = String(format: "%.\(digits)f", value)
         return text.hasPrefix("-") && !text.contains { ("1"..."9").contains($0) } ? String(text.dropFirst()) : text
     }
@@ -26,10 +26,10 @@ enum Quantity {
         return decimal(value, value == value.rounded() ? 0 : 1)
     }
 
-    static func percent(_ share: Double) -> String { decimal(100 * share, 2) + " %" }
+    package static func percent(_ share: Double) -> String { decimal(100 * share, 2) + " %" }
 
     /// `850 ms`, `12.4 s`, `3 min 12 s`, `2 h 05 min`.
-    static func duration(seconds: Double) -> String {
+    package static func duration(seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "–" }
         if abs(seconds) < 1 { return decimal(1000 * seconds, 0) + " ms" }
         if seconds < 60 { return decimal(seconds, 1) + " s" }
@@ -71,14 +71,14 @@ enum Quantity {
 
 extension String {
     /// Filled up with spaces on the right; cut with `…` when too long.
-    func padded(_ width: Int) -> String {
+    package func padded(_ width: Int) -> String {
         count > width ? String(prefix(max(0, width - 1))) + (width > 0 ? "…" : "") : self + String(repeating: " ", count: width - count)
     }
 
     /// Filled up with spaces on the left.
-    func aligned(_ width: Int) -> String { String(repeating: " ", count: Swift.max(0, width - count)) + self }
+    package func aligned(_ width: Int) -> String { String(repeating: " ", count: Swift.max(0, width - count)) + self }
 
-    var withoutTrailingSpaces: String {
+    package var withoutTrailingSpaces: String {
         var text = self
         while text.last == " " { text.removeLast() }
         return text

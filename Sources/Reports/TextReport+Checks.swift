@@ -20,7 +20,7 @@ extension TextReport {
     }
 
     /// Lines of whole words, each at most `width` long unless one word is longer.
-    static func wrapped(_ text: String, width: Int) -> [String] {
+    package static func wrapped(_ text: String, width: Int) -> [String] {
         var lines: [String] = [], line = ""
         for word in text.split(separator: " ") {
             if !line.isEmpty, line.count + 1 + word.count > width {

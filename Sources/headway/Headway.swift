@@ -15,6 +15,7 @@ struct Headway: ParsableCommand {
               headway train --text book.txt --workers 2     train on your own text
               headway train --preset nanogpt-cpu --text input.txt --fault 'crash worker=1 step=50'
               headway train --workers 4 --faults plan.yaml  faults by chance; `headway faults` says how
+              headway lab run Benchmarks/campaigns/policies.yaml   what a fault policy costs
               headway report runs/demo-1                    the goodput summary again
               headway compare runs/demo-1 runs/demo-2       two or more runs side by side
               headway watch runs/demo-1                     follow a run from another terminal
@@ -29,7 +30,7 @@ struct Headway: ParsableCommand {
         version: "headway \(RunDescription.version)",
         subcommands: [
             Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self,
-            DataCommand.self, FaultsCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            DataCommand.self, FaultsCommand.self, LabCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

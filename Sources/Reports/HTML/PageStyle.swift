@@ -1,6 +1,6 @@
 /// The page's style sheet. Two themes from one set of names; the button overrides what the system prefers.
-enum PageStyle {
-    static let text = themes + layout + components + narrow
+package enum PageStyle {
+    package static let text = themes + layout + components + narrow
 
     private static let themes = #"""
         :root {
