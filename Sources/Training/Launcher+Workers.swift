@@ -31,7 +31,7 @@ extension Launcher {
         do {
             let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: folder.logPath(replica: replica))
             row.pid = Int(process.pid)
-            members[slot] = Member(process: process, row: row)
+            members[slot] = Member(process: process, row: row, watch: Watch(since: row.spawnedNanoseconds))
         } catch {
             (row.endedNanoseconds, row.reapedNanoseconds, row.exit) = (row.spawnedNanoseconds, row.spawnedNanoseconds, "not started")
             try ledger.put(row)
