@@ -35,7 +35,7 @@ import Testing
         for seed in 0..<UInt64(mutation.schedules) {
             var simulation = StepSimulation(seed: seed, policy: mutation.policy ?? LossPolicy.allCases[Int(seed % 3)], mutation: mutation)
             simulation.run()
-            if simulation.broken != nil { return }
+            if let broken = simulation.broken { return print("\(mutation) is noticed in schedule \(seed + 1): \(broken)") }
         }
         Issue.record("\(mutation.schedules) schedules with \(mutation) go well")
     }
@@ -63,7 +63,7 @@ extension StepSimulation.Mutation {
         }
     }
 
-    /// Within how many schedules it is noticed: some three times as many as it takes on average, and more.
+    /// Within how many schedules it is noticed: several times as many as it takes on average.
     var schedules: Int {
         switch self {
         case .turnReadAfterAdmission: 120_000

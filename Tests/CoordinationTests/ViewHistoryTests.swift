@@ -17,10 +17,11 @@ import Testing
             }
             counts.add(history.counts)
         }
+        print("4000 histories, \(policy): \(counts)")
         // Histories in which nothing happens prove nothing.
-        #expect(counts.announced > 40_000 && counts.dismissed > 4_000 && counts.closed > 4_000 && counts.abandoned > 500 && counts.settled > 2_000)
+        #expect(counts.announced > 10_000 && counts.dismissed > 5_000 && counts.closed > 5_000 && counts.abandoned > 5_000 && counts.settled > 2_000)
         #expect((policy == .restart) == (counts.rewound > 4_000) && (policy == .discard) == (counts.discarded > 10_000))
-        #expect(policy == .restart || counts.stoodIn > 4_000)
+        #expect(policy == .restart || counts.stoodIn > 3_000)
     }
 }
 
