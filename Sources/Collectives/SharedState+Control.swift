@@ -79,9 +79,9 @@ extension SharedState {
     /// Makes the state of `generation`, at `step`, the current one for a new launcher. Stamps stay: what was
     /// published of the step under way still counts, and its updates lie where they were going.
     package func prepareAdoption(step: Int, generation: Int) {
-        if generation != currentGeneration {
-            put(.previousGeneration, UInt64(currentGeneration + 1))
-            // The commit was recorded and not announced: nothing of the next step exists yet.
+        if generation != currentGeneration || generation == nextGeneration {
+            // The commit was recorded and not announced, or not to the end: nothing of the next step exists yet.
+            put(.previousGeneration, generation != currentGeneration ? UInt64(currentGeneration + 1) : 0)
             put(.currentGeneration, UInt64(generation))
             put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
         }

@@ -90,7 +90,9 @@ extension SharedState {
     package func claimLeaf(for slot: Int, turn: Int, helping: Bool) -> Int? {
         while let leaf = freeLeaf(for: slot, turn: turn, helping: helping) {
             let seen = cs_load(claim(leaf))
+            // Somebody was faster; or the attempt is over, and this worker has yet to see it.
             guard seen >> 16 != UInt64(turn >> 32) + 1 else { continue }
+            guard seen >> 16 < UInt64(turn >> 32) + 1 else { return nil }
             if cs_exchange_if(claim(leaf), seen, Self.claim(by: slot, turn)) { return leaf }
         }
         return nil

@@ -138,28 +138,39 @@ package struct ViewMachine: Sendable {
     private mutating func formIfNobodyComputes() -> [Effect] {
         guard view.members.isEmpty, !rewinding, slots.contains(.ready), begun || !slots.contains(.starting) else { return [] }
         let reason = begun ? "restarted after the loss of every worker" : hasRewound ? "the run begins again from its checkpoint" : "the run begins"
-        begun = true
         return [announce(admitReady(), leavesReassigned: 0, reason: reason)]
     }
 
     private mutating func resize(_ workers: Int) -> [Effect] {
         guard !stopping, workers > 0, workers <= leaves else { return [] }
         self.workers = workers
+        // While everybody is being stopped nobody comes: who begins again is decided when nobody lives.
+        if rewinding { return [] }
+        var effects = fill(forgiving: true)
+        // Whoever does not compute can go at once, the last ones first.
+        while occupied > workers + spares, let slot = slots.lastIndex(where: { $0 == .starting || $0 == .ready }) {
+            slots[slot] = .leaving
+            effects.append(.dismiss(slot: slot))
+        }
+        return effects
+    }
+
+    /// Starts workers in free slots until as many are there as are wanted. There are never more slots than that: one whose
+    /// worker is still leaving is used again when it is gone.
+    /// - Parameter forgiving: whether an abandoned slot is tried again, as somebody asks for more workers.
+    private mutating func fill(forgiving: Bool) -> [Effect] {
         var effects: [Effect] = []
         while occupied < workers + spares {
-            let slot = slots.firstIndex(of: .closed) ?? slots.count
+            let added = slots.count < workers + spares ? slots.count : nil
+            guard let slot = slots.firstIndex(of: .closed) ?? added ?? (forgiving ? slots.firstIndex(of: .abandoned) : nil) else { break }
             if slot == slots.count {
                 slots.append(.starting)
                 startFailures.append(0)
                 hasCommitted.append(false)
             }
-            (slots[slot], startFailures[slot], hasCommitted[slot]) = (.starting, 0, false)
+            if forgiving { startFailures[slot] = 0 }
+            (slots[slot], hasCommitted[slot]) = (.starting, false)
             effects.append(.spawn(slot: slot))
-        }
-        // Whoever does not compute can go at once, the last ones first.
-        while occupied > workers + spares, let slot = slots.lastIndex(where: { $0 == .starting || $0 == .ready }) {
-            slots[slot] = .leaving
-            effects.append(.dismiss(slot: slot))
         }
         return effects
     }
@@ -227,7 +238,6 @@ package struct ViewMachine: Sendable {
 
     /// A member is gone and its step is not committed.
     private mutating func loss(of slot: Int, _ unfinished: Unfinished) -> [Effect] {
-        if stopping && policy == .restart { return [] }
         switch policy {
         case .restart:
             return stopAll()
@@ -244,7 +254,8 @@ package struct ViewMachine: Sendable {
     }
 
     private mutating func stopAll() -> [Effect] {
-        rewinding = true
+        // A run that is stopping ends with its last commit, which is still in memory.
+        rewinding = !stopping
         let others = slots.indices.filter { [.starting, .ready, .member, .draining].contains(slots[$0]) }
         for other in others { slots[other] = .leaving }
         view.members = []
@@ -258,9 +269,8 @@ package struct ViewMachine: Sendable {
     private mutating func rewindIfNobodyLives() -> [Effect] {
         guard !slots.contains(.leaving) else { return [] }
         (rewinding, begun, hasRewound) = (false, false, true)
-        let places = slots.indices.filter { slots[$0] == .closed }.prefix(workers + spares)
-        for slot in places { (slots[slot], hasCommitted[slot]) = (.starting, false) }
-        return [.rewind] + places.map { .spawn(slot: $0) }
+        let spawns = fill(forgiving: false)
+        return [.rewind] + spawns + slots.indices.filter { slots[$0] == .closed }.map { .close(slot: $0) }
     }
 
     // MARK: Views
@@ -275,6 +285,7 @@ package struct ViewMachine: Sendable {
     }
 
     private mutating func announce(_ members: [Int], plan: Plan? = nil, leavesReassigned: Int, reason: String) -> Effect {
+        begun = true
         view = View(number: view.number + 1, members: members, plan: plan ?? balancedPlan(members))
         return .announce(view, leavesReassigned: leavesReassigned, reason: reason)
     }

@@ -10,6 +10,8 @@ extension Launcher {
     func rewind() throws {
         let began = MonotonicClock.nanoseconds()
         try abandonWriter("everybody was stopped while it was written")
+        // What is about to be overwritten counts for nothing, whoever takes up the run should this launcher die here.
+        shared.discardAttempt(units: 0..<0)
         var remarks: [String] = []
         let (newest, hash) = try PreparedRun.restore(into: shared, config, parameters, last: step, hasInitial: true, folder, &remarks)
         try goBack(to: newest, hash: hash, remarks.isEmpty ? "everybody begins again from step \(newest)" : remarks.joined(separator: "; "))

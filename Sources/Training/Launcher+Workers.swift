@@ -14,6 +14,13 @@ extension Launcher {
         while let next = spawns.firstIndex(where: { $0.at <= now }) { try spawn(spawns.remove(at: next).slot) }
     }
 
+    /// Replacements that were to come and are not wanted any more: gone before they began.
+    func dropSpawns(_ slots: [Int]) throws {
+        let dropped = spawns.filter { slots.contains($0.slot) }.map(\.slot)
+        spawns.removeAll { slots.contains($0.slot) }
+        for slot in dropped { try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true) }
+    }
+
     func spawn(_ slot: Int) throws {
         if slot == slotRows.count || slotRows[slot].closedNanoseconds > slotRows[slot].openedNanoseconds { try openSlot(slot) }
         let replica = nextReplica

@@ -266,13 +266,16 @@ package final class Launcher {
             case .spawn(let slot):
                 let delay = replacementFor[slot] == nil ? 0 : UInt64(description.options.respawnSeconds * 1e9)
                 if delay == 0 { try spawn(slot) } else { spawns.append((slot, MonotonicClock.nanoseconds() + delay)) }
-            case .dismiss(let slot): shared.dismiss(slot)
+            case .dismiss(let slot):
+                shared.dismiss(slot)
+                try dropSpawns([slot])
             case .kill(let slots):
                 try settle("everybody stops")
                 for slot in slots where members[slot] != nil {
                     members[slot]!.stoppedFor = nextIncident - 1
                     members[slot]!.process.kill()
                 }
+                try dropSpawns(slots)
             case .rewind: try rewind()
             case .close(let slot): try closeSlot(slot)
             case .discard:
@@ -293,10 +296,13 @@ package final class Launcher {
     }
 
     private func announce(_ view: View, leavesReassigned: Int, reason: String, ring: Bool) throws {
+        let now = MonotonicClock.nanoseconds()
+        // The row first: a number that anybody has seen is never used again.
+        try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
+            members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
         if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
-        let now = MonotonicClock.nanoseconds()
         for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {
             members[slot]!.row.admittedNanoseconds = now
             try ledger.put(members[slot]!.row)
@@ -309,8 +315,6 @@ package final class Launcher {
             let done = openIncidents[index].discarded ? "the attempt is thrown away" : "\(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved"
             notify(.message("\(openIncidents[index].description); \(done); \(rest) worker\(rest == 1 ? "" : "s") in view \(view.number)"))
         }
-        try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
-            members: view.members.map { members[$0]!.row.replica }, reason: reason))
         if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds }) workers")) }
     }
 

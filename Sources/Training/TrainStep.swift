@@ -57,8 +57,10 @@ final class TrainStep {
     /// Computes steps until the launcher says stop.
     func run() throws {
         var stepsHere = 0
-        while !shared.stopRequested, shared.admitted(slot) == replica {
+        while true {
+            // Read first: whoever is let go, or told to stop, with a commit sees that with its turn.
             turn = shared.turn
+            guard !shared.stopRequested, shared.admitted(slot) == replica else { return }
             let step = SharedState.step(of: turn)
             let allocationsBefore = cs_allocation_count()
             do {

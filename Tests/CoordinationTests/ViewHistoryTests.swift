@@ -2,46 +2,63 @@ import Coordination
 import RunSpec
 import Testing
 
-/// The view machine through random histories, beside a model of what its workers have published.
+/// The view machine through random histories, beside a model of its processes and of what they have published.
 @Suite struct ViewHistoryTests {
-    @Test func `in any history views grow by one and every unit left to do has a living owner`() {
-        var begun = 0, announcements = 0
-        for seed in 0..<1000 as Range<UInt64> {
-            var history = ViewHistory(seed: seed)
-            for _ in 0..<150 {
-                history.next()
-                if let broken = history.broken {
-                    Issue.record("seed \(seed), event \(history.events): \(broken)")
-                    return
-                }
+    @Test(arguments: LossPolicy.allCases)
+    func `in any history views grow by one and every unit left to do has a living owner`(policy: LossPolicy) {
+        var counts = ViewHistory.Counts()
+        for seed in 0..<4000 as Range<UInt64> {
+            var history = ViewHistory(seed: seed, policy: policy)
+            for _ in 0..<150 where history.broken == nil { history.next() }
+            history.settle()
+            if let broken = history.broken {
+                Issue.record("seed \(seed), \(policy), event \(history.events): \(broken)")
+                return
             }
-            begun += history.announcements > 0 ? 1 : 0
-            announcements += history.announcements
+            counts.add(history.counts)
         }
+        print("4000 histories, \(policy): \(counts)")
         // Histories in which nothing happens prove nothing.
-        #expect(begun > 950 && announcements > 10_000)
+        #expect(counts.announced > 10_000 && counts.dismissed > 5_000 && counts.closed > 5_000 && counts.abandoned > 5_000 && counts.settled > 2_000)
+        #expect((policy == .restart) == (counts.rewound > 4_000) && (policy == .discard) == (counts.discarded > 10_000))
+        #expect(policy == .restart || counts.stoodIn > 3_000)
     }
 }
 
 struct ViewHistory {
-    private let random: Philox
+    struct Counts {
+        var announced = 0, dismissed = 0, closed = 0, abandoned = 0, rewound = 0, discarded = 0, stoodIn = 0, settled = 0
+
+        mutating func add(_ more: Counts) {
+            (announced, dismissed, closed, abandoned) = (announced + more.announced, dismissed + more.dismissed, closed + more.closed, abandoned + more.abandoned)
+            (rewound, discarded, stoodIn, settled) = (rewound + more.rewound, discarded + more.discarded, stoodIn + more.stoodIn, settled + more.settled)
+        }
+    }
+
+    private let random: Philox, policy: LossPolicy
     private var draws: UInt32 = 0
     private var machine: ViewMachine
-    private let slots: Int, leaves: Int, chunks: Int, evaluationUnits: Int
-    private var left: Unfinished
-    private(set) var events = 0, announcements = 0
-    private(set) var gaveUp = false, stopping = false
+    private let leaves: Int, chunks: Int, evaluationUnits: Int, spares: Int
+    private var workers: Int, mostWanted: Int
+    private var left = Unfinished()
+    /// Slots whose process lives, and those of them that are told to go.
+    private var living: Set<Int>, told: Set<Int> = []
+    private(set) var events = 0, counts = Counts()
+    private var gaveUp = false, stopping = false, begun = false
     /// What does not hold, in words.
     private(set) var broken: String?
 
-    init(seed: UInt64) {
-        random = Philox(key: seed)
-        slots = 1 + Int(seed % 6)
-        leaves = 1 << (3 + seed / 6 % 3)
+    init(seed: UInt64, policy: LossPolicy) {
+        (random, self.policy) = (Philox(key: seed), policy)
+        workers = 1 + Int(seed % 6)
+        spares = Int(seed / 6 % 3)
+        leaves = 1 << (3 + seed / 18 % 3)
         chunks = 11
         evaluationUnits = Int(seed % 4)
-        machine = ViewMachine(workers: slots, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits, lastView: Int(seed % 3))
-        left = Unfinished()
+        mostWanted = workers + spares
+        living = Set(0..<workers + spares)
+        machine = ViewMachine(workers: workers, spares: spares, policy: policy, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits,
+            lastView: Int(seed % 3))
         left = all
     }
 
@@ -57,22 +74,35 @@ struct ViewHistory {
     /// Some units are published, then something happens to somebody.
     mutating func next() {
         publish()
-        events += 1
-        let slot = draw(slots), before = machine
-        let event: ViewMachine.Event
-        switch draw(100) {
-        case ..<45: event = .ready(slot: slot)
-        case ..<75: event = .ended(slot: slot, unfinished: left)
-        case ..<99: event = .committed
-        default: event = draw(8) == 0 ? .stopping : .committed
+        let slot = draw(machine.slots.count)
+        switch draw(200) {
+        case ..<80: if living.contains(slot) { receive(.ready(slot: slot)) }
+        // What is gone already may be reported gone again, if nobody has taken its place.
+        case ..<130: if living.contains(slot) || [.closed, .abandoned].contains(machine.slots[slot]) { receive(.ended(slot: slot, unfinished: left)) }
+        case ..<136: if living.contains(slot) { receive(.draining(slot: slot)) }
+        case ..<142: receive(.resize(workers: draw(8)))
+        case ..<199: commit()
+        default: if draw(6) == 0 { receive(.stopping) }
         }
-        // The launcher commits only what members have computed, and hears of the end of processes it started.
-        if case .committed = event {
-            if before.view.members.isEmpty { return }
-            left = all
+    }
+
+    /// The launcher commits only what members have computed.
+    private mutating func commit() { if !machine.view.members.isEmpty { receive(.committed) } }
+
+    /// Nothing more befalls anybody: whoever is told to go goes, whoever comes is ready, and soon as many compute as are
+    /// wanted.
+    mutating func settle() {
+        guard broken == nil, !stopping, !gaveUp else { return }
+        for _ in 0..<3 {
+            while let slot = told.min() { receive(.ended(slot: slot, unfinished: left)) }
+            for slot in living.sorted() where machine.slots[slot] == .starting { receive(.ready(slot: slot)) }
+            commit()
         }
-        if case .stopping = event { stopping = true }
-        check(event, before, machine.receive(event))
+        if broken != nil || gaveUp { return }
+        let able = machine.slots.count { [.member, .ready].contains($0) }
+        need(machine.view.members.count == min(workers, able) && told.isEmpty, "at rest \(machine.view.members.count) of \(workers) compute, \(machine.slots)")
+        need(machine.slots.contains(.abandoned) || able == workers + spares, "at rest \(able) of \(workers + spares) live, \(machine.slots)")
+        counts.settled += 1
     }
 
     /// Each member finishes some of what it owns.
@@ -85,52 +115,95 @@ struct ViewHistory {
         left = finished
     }
 
-    private mutating func check(_ event: ViewMachine.Event, _ before: ViewMachine, _ effects: [ViewMachine.Effect]) {
-        func need(_ condition: Bool, _ what: String) { if !condition && broken == nil { broken = "\(event): \(what), \(effects)" } }
-        let view = machine.view
-        var number = before.view.number, spawned: [Int] = []
-        for effect in effects {
-            switch effect {
-            case .announce(let announced, let moved, _):
-                announcements += 1
-                number += 1
-                need(announced.number == number, "the view's number is not one more")
-                need(!announced.members.isEmpty && announced == view, "another view than the machine's is announced")
-                if case .ended(let slot, _) = event, before.view.members.contains(where: { $0 != slot }) {
-                    let changed = zip(announced.plan.leafOwners, before.view.plan.leafOwners).count { $0 != $1 }
-                    need(changed == moved, "\(changed) leaves changed hands")
-                }
-            case .replan(let plan): need(plan == view.plan && event == .committed, "a plan changes within a step")
-            case .spawn(let slot): spawned.append(slot)
-            case .abandon(let slot, _):
-                need(!stopping && before.slots[slot] != .abandoned && machine.slots[slot] == .abandoned, "a slot is abandoned that is not")
-            case .dismiss, .kill, .rewind, .close, .discard: need(false, "not in an elastic run of a fixed size")
-            case .giveUp:
-                gaveUp = true
-                need(!stopping && machine.slots.allSatisfy { $0 == .abandoned }, "gave up with a slot left")
-            }
+    private mutating func need(_ condition: Bool, _ what: String) { if !condition && broken == nil { broken = what } }
+
+    private mutating func receive(_ event: ViewMachine.Event) {
+        events += 1
+        let before = machine
+        switch event {
+        case .stopping: stopping = true
+        case .committed: left = all
+        case .ended(let slot, _):
+            living.remove(slot)
+            told.remove(slot)
+        case .draining(let slot): if [.ready, .starting].contains(before.slots[slot]) { told.insert(slot) }
+        case .resize(let wanted): if !stopping && wanted > 0 && wanted <= leaves { (workers, mostWanted) = (wanted, max(mostWanted, wanted + spares)) }
+        case .ready, .stateLost: break
         }
-        need(view.number == number, "the view changed unannounced")
-        need(view.members == machine.slots.indices.filter { machine.slots[$0] == .member }, "members are not the member slots")
-        if !view.members.isEmpty {
-            let members = Set(view.members)
+        let effects = machine.receive(event)
+        var number = before.view.number
+        for effect in effects { check(effect, of: event, before, &number) }
+        check(event, before)
+        need(machine.view.number == number, "the view changed unannounced")
+        if let what = broken { broken = "\(event): \(what), \(effects)" }
+    }
+
+    private mutating func check(_ effect: ViewMachine.Effect, of event: ViewMachine.Event, _ before: ViewMachine, _ number: inout Int) {
+        switch effect {
+        case .announce(let announced, let moved, _):
+            (number, begun, counts.announced) = (number + 1, true, counts.announced + 1)
+            need(announced.number == number, "the view's number is not one more")
+            need(!announced.members.isEmpty && announced == machine.view, "another view than the machine's is announced")
+            if case .ended(let slot, _) = event, before.view.members.contains(where: { $0 != slot }) {
+                let changed = zip(announced.plan.leafOwners, before.view.plan.leafOwners).count { $0 != $1 }
+                need(changed == moved, "\(changed) leaves changed hands")
+            }
+        case .replan(let plan): need(plan == machine.view.plan && event == .committed, "a plan changes within a step")
+        case .spawn(let slot):
+            need(living.insert(slot).inserted, "slot \(slot) has two workers")
+            need(!stopping, "a worker is started while stopping")
+        case .dismiss(let slot):
+            counts.dismissed += 1
+            need(living.contains(slot) && told.insert(slot).inserted, "slot \(slot) is dismissed twice, or empty")
+        case .kill(let slots):
+            need(policy == .restart && !slots.contains(slot(of: event)) && living.isSuperset(of: slots), "not to be killed")
+            told.formUnion(slots)
+        case .rewind:
+            counts.rewound += 1
+            need(policy == .restart && living.isEmpty && !stopping, "wound back while somebody lives")
+            (left, begun) = (all, false)
+        case .close(let slot):
+            counts.closed += 1
+            need(!living.contains(slot), "a slot is closed that somebody is in")
+        case .discard:
+            counts.discarded += 1
+            need(policy == .discard, "an attempt is thrown away")
+            left = all
+        case .abandon(let slot, _):
+            counts.abandoned += 1
+            need(!stopping && before.slots[slot] != .abandoned && machine.slots[slot] == .abandoned, "a slot is abandoned that is not")
+        case .giveUp:
+            gaveUp = true
+            need(!stopping && living.isEmpty && machine.slots.allSatisfy { $0 == .abandoned || $0 == .closed }, "gave up with a slot left")
+        }
+    }
+
+    private func slot(of event: ViewMachine.Event) -> Int { if case .ended(let slot, _) = event { slot } else { -1 } }
+
+    private mutating func check(_ event: ViewMachine.Event, _ before: ViewMachine) {
+        let view = machine.view, slots = machine.slots, members = Set(view.members)
+        need(view.members == slots.indices.filter { slots[$0] == .member || slots[$0] == .draining }, "members are not the member slots")
+        need(members.isSubset(of: living.subtracting(told)), "a member is gone, or going")
+        need(slots.count <= mostWanted, "\(slots.count) slots, and never more than \(mostWanted) were wanted")
+        need(slots.count { [.starting, .ready, .member].contains($0) } <= max(workers + spares, before.slots.count { [.starting, .ready, .member].contains($0) }),
+            "more workers than are wanted")
+        if !members.isEmpty {
             need(left.leaves.allSatisfy { members.contains(view.plan.leafOwners[$0]) }, "a leaf is left with somebody who is gone")
             need(left.chunks.allSatisfy { members.contains(view.plan.chunkOwners[$0]) }, "a chunk is left with somebody who is gone")
             need(left.evaluationUnits.allSatisfy { members.contains(view.plan.evaluationOwners[$0]) }, "a validation unit is left with somebody who is gone")
         }
         need(view.plan.leafOwners.count == leaves && view.plan.chunkOwners.count == chunks, "units were lost")
-        for slot in 0..<slots where machine.slots[slot] == .member && before.slots[slot] != .member {
-            need(event == .committed || before.view.members.isEmpty || view.members.allSatisfy { before.slots[$0] != .member },
-                "slot \(slot) joined within a step")
+        if event == .committed { need(!slots.contains(.draining) && view.members.count <= workers, "who is to leave stays over a boundary") }
+        let joined = slots.indices.filter { slots[$0] == .member && (!before.slots.indices.contains($0) || before.slots[$0] != .member) }
+        let stays = view.members.contains { before.view.members.contains($0) }
+        if event != .committed && stays && !joined.isEmpty {
+            counts.stoodIn += 1
+            need(spares > 0 && joined.count == 1 && before.slots[joined[0]] == .ready, "slots \(joined) joined within a step")
         }
-        for slot in 0..<slots where before.slots[slot] == .abandoned { need(machine.slots[slot] == .abandoned, "slot \(slot) came back") }
-        if case .ended(let slot, _) = event {
-            need(spawned == (machine.slots[slot] == .starting ? [slot] : []), "the wrong slots are started")
-            need(!stopping || spawned.isEmpty, "a worker is started while stopping")
-        } else {
-            need(spawned.isEmpty, "a worker is started that did not end")
+        if case .resize = event {} else {
+            for slot in before.slots.indices where before.slots[slot] == .abandoned { need(slots[slot] == .abandoned, "slot \(slot) came back") }
         }
-        let mayBegin = machine.slots.contains(.ready) && (announcements > 0 || !machine.slots.contains(.starting))
-        need(!(view.members.isEmpty && mayBegin), "somebody is ready and nobody computes")
+        let mayBegin = slots.contains(.ready) && (begun || !slots.contains(.starting) && !slots.contains(.leaving))
+        need(!(members.isEmpty && mayBegin), "somebody is ready and nobody computes")
     }
 }
