@@ -16,11 +16,18 @@ package enum CampaignPage {
                     series: series(summary, over: axis, name))
                 return "<h3>\(titles[name]!)</h3>\n<div class=\"picture\">\(chart.svg)\(chart.key)</div>"
             }
-            sections.append("<section><h2>Over \(HTMLReport.escaped(summary.axes[axis].name))</h2>\n<p class=\"lead\">Means over seeds; bars are 95 % Student-t intervals.</p>\n\(pictures.joined(separator: "\n"))</section>")
+            sections.append(section("Over \(summary.axes[axis].name)", "Means over seeds; bars are 95 % Student-t intervals.", pictures.joined(separator: "\n")))
         }
-        sections.append("<section><h2>All variations</h2>\n<p class=\"lead\">\(HTMLReport.escaped(CampaignTable.legend))</p>\n\(LabPage.table(CampaignTable.rows(summary), names: summary.axes.count))</section>")
-        sections.append("<section><h2>Checks</h2>\n\(LabPage.paragraphs(CampaignTable.checks(summary)))</section>")
+        sections.append(section("All variations", CampaignTable.legend, LabPage.table(CampaignTable.rows(summary), names: summary.axes.count)))
+        sections.append(section("Checks", "", LabPage.paragraphs(CampaignTable.checks(summary))))
         return LabPage.page(title: summary.name, lead: summary.conditions, body: sections.joined(separator: "\n"))
+    }
+
+    /// - Parameters:
+    ///   - title, lead: text.
+    ///   - body: HTML.
+    private static func section(_ title: String, _ lead: String, _ body: String) -> String {
+        "<section><h2>\(HTMLReport.escaped(title))</h2>\n" + (lead.isEmpty ? "" : "<p class=\"lead\">\(HTMLReport.escaped(lead))</p>\n") + body + "</section>"
     }
 
     /// Rates, and whatever spans more than a factor of twenty.

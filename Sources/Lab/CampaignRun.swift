@@ -64,7 +64,7 @@ package struct CampaignRun {
     private func outcome(_ row: CellResult) -> String {
         switch row.outcome {
         case .failed: return "FAILED, \(row.reason)"
-        case .void: return "VOID, \(percent(row.lateShare)) of the microbatches were late, the limit is \(percent(campaign.lateLimit))"
+        case .void: return "VOID, \(row.reason)"
         case .finished:
             let figures = row.figures
             return "\(duration(figures["wall_s"] ?? 0)), effective goodput \(percent(figures["effective_goodput"] ?? 0)), \(Int(figures["incidents"] ?? 0)) incidents"

@@ -81,6 +81,7 @@ extension Campaign {
 
     package var conditions: String {
         let settings = (settings + flags).map { "\($0.name)=\($0.value)" }.joined(separator: " ")
-        return "preset \(preset), \(workers) worker\(workers == 1 ? "" : "s"), \(mode)\(settings.isEmpty ? "" : ", " + settings), seed\(seeds.count == 1 ? "" : "s") \(seeds.map { String($0) }.joined(separator: ", "))"
+        let seeds = "seed\(seeds.count == 1 ? "" : "s") " + seeds.map { String($0) }.joined(separator: ", ")
+        return (["preset \(preset)", "\(workers) worker\(workers == 1 ? "" : "s")", "\(mode)", settings].filter { !$0.isEmpty } + [seeds]).joined(separator: ", ")
     }
 }

@@ -34,7 +34,7 @@ package enum CampaignTable {
     static func checks(_ summary: CampaignSummary) -> [String] {
         var lines: [String] = []
         let void = summary.lines.reduce(0) { $0 + $1.void }
-        if void > 0 { lines.append("\(void) runs are void: too many late microbatches. A quieter machine, fewer workers or more milliseconds help; the same command makes them again.") }
+        if void > 0 { lines.append("\(void) runs are void: the machine disturbed them. The same command makes them again; fewer workers or more milliseconds help.") }
         if summary.compared > 1 {
             lines.append(summary.strays.isEmpty ? "Same final weights: all \(summary.compared) runs, by SHA-256." : "DIFFERENT final weights: \(summary.strays.joined(separator: "; "))")
         }

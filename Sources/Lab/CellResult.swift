@@ -4,7 +4,7 @@ import RunSpec
 /// What is kept of one run of a campaign: a row of its results.
 package struct CellResult: Equatable, Sendable {
     package enum Outcome: String, Sendable {
-        /// `void`: finished, but too many paced microbatches were late for its times to mean anything.
+        /// `void`: finished, but disturbed, so that its times do not compare.
         case finished, void, failed
     }
 
@@ -19,7 +19,7 @@ package struct CellResult: Equatable, Sendable {
     package var finalDigest = ""
     /// Cells that have it in common must have the final digest in common.
     package var weights: String
-    /// Of a failure.
+    /// Of a failure, or why it is void.
     package var reason = ""
 
     package var lateShare: Double { figures["late"] ?? 0 }
@@ -45,9 +45,9 @@ package struct CellResult: Equatable, Sendable {
             weights: String(cell.weights.prefix(12)), reason: reason)
     }
 
-    func with(outcome: Outcome) -> CellResult {
+    func void(_ reason: String) -> CellResult {
         var result = self
-        result.outcome = outcome
+        (result.outcome, result.reason) = (.void, reason)
         return result
     }
 }

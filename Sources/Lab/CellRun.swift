@@ -14,7 +14,11 @@ package struct CellRun: Sendable {
 
     package struct Interrupted: Error {}
 
-    package init(_ child: ChildRun, folder: String) { (self.child, self.folder) = (child, folder) }
+    package init(_ child: ChildRun, folder: String) {
+        self.child = child
+        // Leftovers of a run are known by the whole path.
+        self.folder = URL(fileURLWithPath: folder).standardizedFileURL.path
+    }
 
     package func path(_ cell: Campaign.Cell) -> String { "\(folder)/cells/\(cell.name)" }
 
@@ -29,7 +33,7 @@ package struct CellRun: Sendable {
         while end == .signalled(Int(SIGKILL)), resumes < Self.resumesMaximum {
             resumes += 1
             try Self.write(Self.left(of: cell.faults, in: LedgerStore.read(path + "/ledger.sqlite")), to: plan)
-            end = try child.run(["resume", path, "--faults", plan], log: log, limitSeconds: Self.limitSeconds)
+            end = try child.run(["resume", path, "--faults", plan] + cell.arguments.filter { $0 == "--pin" }, log: log, limitSeconds: Self.limitSeconds)
         }
         if end != .exited(0) { ChildRun.cleanUp(path) }
         switch end {
@@ -37,13 +41,21 @@ package struct CellRun: Sendable {
             for stale in [path, log, plan] { try? FileManager.default.removeItem(atPath: stale) }
             throw Interrupted()
         case .exited(0):
-            let result = CellResult(cell, RunAccount(try LedgerStore.read(path + "/ledger.sqlite")), resumes: resumes)
+            let account = RunAccount(try LedgerStore.read(path + "/ledger.sqlite")), result = CellResult(cell, account, resumes: resumes)
             // 2 MB for each worker process there ever was, all of it in the ledger by now.
             try? FileManager.default.removeItem(atPath: path + "/flights")
-            return result.lateShare > lateLimit ? result.with(outcome: .void) : result
+            return Self.doubt(result, account.record, lateLimit).map { result.void($0) } ?? result
         case .exited, .signalled, .overdue:
             return CellResult(failed: cell, resumes: resumes, reason: Self.reason(end, log: log))
         }
+    }
+
+    /// Why the times of a run mean nothing: the machine kept the workers from their pace, or something befell them that the
+    /// other variations were spared. nil when they do.
+    package static func doubt(_ result: CellResult, _ record: RunRecord, _ lateLimit: Double) -> String? {
+        if result.lateShare > lateLimit { return "\(percent(result.lateShare)) of the microbatches were late, the limit is \(percent(lateLimit))" }
+        let strange = record.incidents.filter { $0.fault == nil }
+        return strange.first.map { "\(strange.count) incidents that nobody injected; the first: \($0.description)" }
     }
 
     private static func reason(_ end: ChildRun.End, log: String) -> String {
@@ -66,7 +78,7 @@ package struct CellRun: Sendable {
 
     /// What a new launcher is to inject: what has not fired and can still come. The fault that ended the old launcher is
     /// noted by the new one only; it strikes no second time.
-    static func left(of faults: [Fault], in record: RunRecord) -> [Fault] {
+    package static func left(of faults: [Fault], in record: RunRecord) -> [Fault] {
         let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text)), committed = record.commits.last?.step ?? 0
         return faults.filter { fault in
             guard let step = fault.step, !fired.contains(fault.description) else { return false }

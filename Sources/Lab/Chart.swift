@@ -32,19 +32,22 @@ struct Chart {
         func y(_ share: Double) -> Double { Self.height - Self.bottom - min(max(share, 0), top) / top * (Self.height - Self.top - Self.bottom) }
         var parts: [String] = []
         for share in stride(from: 0.0, through: top, by: top > 0.5 ? 0.2 : 0.05) {
-            parts.append("<line class=\"grid\" x1=\"\(at(Self.left))\" x2=\"\(at(Self.width - Self.right))\" y1=\"\(at(y(share)))\" y2=\"\(at(y(share)))\"/>")
+            let level = at(y(share))
+            parts.append("<line class=\"grid\" x1=\"\(at(Self.left))\" x2=\"\(at(Self.width - Self.right))\" y1=\"\(level)\" y2=\"\(level)\"/>")
             parts.append("<text x=\"\(at(Self.left - 8))\" y=\"\(at(y(share) + 4))\" text-anchor=\"end\">\(Quantity.decimal(100 * share, 0)) %</text>")
         }
         for value in xs {
             parts.append("<text x=\"\(at(x(value)))\" y=\"\(at(Self.height - Self.bottom + 20))\" text-anchor=\"middle\">\(brief(value))</text>")
         }
-        parts.append("<text x=\"\(at(Self.width - Self.right))\" y=\"\(at(Self.height - 8))\" text-anchor=\"end\">\(HTMLReport.escaped(xTitle))\(isLogarithmic ? " (logarithmic)" : "")</text>")
+        let label = HTMLReport.escaped(xTitle) + (isLogarithmic ? " (logarithmic)" : "")
+        parts.append("<text x=\"\(at(Self.width - Self.right))\" y=\"\(at(Self.height - 8))\" text-anchor=\"end\">\(label)</text>")
         for (index, series) in series.enumerated() {
             // Side by side where intervals would cover one another.
             let shift = (Double(index) - Double(self.series.count - 1) / 2) * 5
             parts.append(line(series, index, { x($0) + shift }, y))
         }
-        return "<svg viewBox=\"0 0 \(at(Self.width)) \(at(Self.height))\" role=\"img\" aria-label=\"\(HTMLReport.escaped(title)); the table below has the figures\">\(parts.joined())</svg>"
+        let said = HTMLReport.escaped(title) + "; the table below has the figures"
+        return "<svg viewBox=\"0 0 \(at(Self.width)) \(at(Self.height))\" role=\"img\" aria-label=\"\(said)\">\(parts.joined())</svg>"
     }
 
     private func line(_ series: Series, _ index: Int, _ x: (Double) -> Double, _ y: (Double) -> Double) -> String {
@@ -52,7 +55,10 @@ struct Chart {
         var parts = ["<polyline points=\"\(points.map { "\(at(x($0.x))),\(at(y($0.mean)))" }.joined(separator: " "))\"/>"]
         for point in points {
             let (a, b) = (at(x(point.x)), at(y(point.mean)))
-            if let reach = point.reach { parts.append("<line x1=\"\(a)\" x2=\"\(a)\" y1=\"\(at(y(point.mean - reach)))\" y2=\"\(at(y(point.mean + reach)))\"/>") }
+            if let reach = point.reach {
+                let (low, high) = (at(y(point.mean - reach)), at(y(point.mean + reach)))
+                parts.append("<line x1=\"\(a)\" x2=\"\(a)\" y1=\"\(low)\" y2=\"\(high)\"/>")
+            }
             let said = "\(series.name), \(xTitle) \(brief(point.x)): \(percent(point.mean))" + (point.reach.map { " ± \(percent($0))" } ?? "")
             parts.append("<g transform=\"translate(\(a) \(b))\">\(Self.mark(index))<title>\(HTMLReport.escaped(said))</title></g>")
         }
@@ -69,9 +75,12 @@ struct Chart {
 
     /// Names of the series, each beside its mark.
     var key: String {
-        series.count < 2 ? "" : "<ul class=\"legend\">" + series.enumerated().map { index, series in
-            "<li class=\"key\"><svg class=\"sample\" viewBox=\"-8 -8 16 16\" aria-hidden=\"true\"><g class=\"series s\(index % Self.colours)\">\(Self.mark(index))</g></svg>\(HTMLReport.escaped(series.name))</li>"
-        }.joined() + "</ul>"
+        if series.count < 2 { return "" }
+        let items = series.enumerated().map { index, series in
+            let mark = "<g class=\"series s\(index % Self.colours)\">\(Self.mark(index))</g>"
+            return "<li class=\"key\"><svg class=\"sample\" viewBox=\"-8 -8 16 16\" aria-hidden=\"true\">\(mark)</svg>\(HTMLReport.escaped(series.name))</li>"
+        }
+        return "<ul class=\"legend\">\(items.joined())</ul>"
     }
 
     static let style = """

@@ -9,13 +9,15 @@ package struct CoverageMatrix: Sendable {
 
     package var failures: [CoverageResult] { Coverage.all.compactMap { results[$0] }.filter { !$0.holds } }
 
+    private var rows: [[String]] {
+        [[""] + Coverage.points.map(\.rawValue)] + Coverage.strikes.map { strike in [strike.name] + Coverage.points.map { mark(strike, $0) } }
+    }
+
     package var text: String {
-        let rows = [[""] + Coverage.points.map(\.rawValue)] + Coverage.strikes.map { strike in [strike.name] + Coverage.points.map { mark(strike, $0) } }
-        return (CampaignTable.aligned(rows, right: [false] + Coverage.points.map { _ in true }) + ["", Self.legend] + told).joined(separator: "\n")
+        (CampaignTable.aligned(rows, right: [false] + Coverage.points.map { _ in true }) + ["", Self.legend] + told).joined(separator: "\n")
     }
 
     package var page: String {
-        let rows = [[""] + Coverage.points.map(\.rawValue)] + Coverage.strikes.map { strike in [strike.name] + Coverage.points.map { mark(strike, $0) } }
         let body = "<section><h2>Kinds of faults and points</h2>\n<p class=\"lead\">\(HTMLReport.escaped(Self.legend))</p>\n\(LabPage.table(rows, names: 1))</section>"
             + (told.isEmpty ? "" : "\n<section><h2>Not as promised</h2>\n\(LabPage.paragraphs(told))</section>")
         return LabPage.page(title: "Coverage of faults", lead: count, body: body)
@@ -26,7 +28,7 @@ package struct CoverageMatrix: Sendable {
 
     private var told: [String] { failures.map { "\($0.cell.name): \($0.failures.joined(separator: "; "))" } }
 
-    private static let legend = "✓ fired, same weights, verified, nothing left   ≠ the same, but for other weights, as is allowed there   ✗ not as promised   · not run"
+    private static let legend = "✓ fired, same weights, verified, nothing left; ≠ the same, but for other weights, as is allowed there; ✗ not as promised; · not run"
 
     private func mark(_ strike: Coverage.Strike, _ point: FaultPoint) -> String {
         guard Fault.points(strike.kind, strike.victim, strike.target).contains(point) else { return "" }

@@ -34,12 +34,15 @@ enum LabPage {
         """
     }
 
-    /// A table whose first `names` columns are names and all others numbers.
+    /// A table whose first `names` columns are names and all others numbers or marks.
     static func table(_ rows: [[String]], names: Int) -> String {
         func cells(_ row: [String], _ tag: String) -> String {
-            row.enumerated().map { "<\(tag)\($0 < names ? "" : " class=\"number\"")>\(HTMLReport.escaped($1))</\(tag)>" }.joined()
+            row.enumerated().map { column, text in
+                let tone = text == "✓" ? " verdict-contributed" : text == "✗" ? " verdict-harmful" : ""
+                return "<\(tag) class=\"\(column < names ? "whole" : "number")\(tone)\">\(HTMLReport.escaped(text))</\(tag)>"
+            }.joined()
         }
-        return "<div class=\"scroll\"><table><thead><tr>\(cells(rows[0], "th"))</tr></thead><tbody>"
+        return "<div class=\"scroll\"><table class=\"tight\"><thead><tr>\(cells(rows[0], "th"))</tr></thead><tbody>"
             + rows.dropFirst().map { "<tr>\(cells($0, "td"))</tr>" }.joined(separator: "\n") + "</tbody></table></div>"
     }
 

@@ -27,7 +27,8 @@ struct LabCommand: ParsableCommand {
                   - poisson: { kind: crash, steps-per-failure: [100, 30, 10] }
 
             The same seed gives the same faults to all variations, and all runs that train the
-            same end with the same weights: that is checked.
+            same end with the same weights: that is checked. A run that the machine disturbed, with
+            late microbatches or with incidents that nobody injected, is void and does not count.
 
             EXAMPLES
               headway lab run Benchmarks/campaigns/policies.yaml --html policies.html
@@ -66,7 +67,8 @@ struct LabRun: ParsableCommand {
         say("\n" + CampaignTable.text(summary))
         if let html { try OutputFile("--html", html).save(CampaignPage.page(summary)) }
         if !summary.isSound {
-            throw UserError(.runFailed, "\(summary.failures.count) runs failed and \(summary.strays.count) ended with other weights: \((summary.failures.map(\.name) + summary.strays).joined(separator: "; "))")
+            let names = (summary.failures.map(\.name) + summary.strays).joined(separator: "; ")
+            throw UserError(.runFailed, "\(summary.failures.count) runs failed and \(summary.strays.count) ended with other weights: \(names)")
         }
     }
 }

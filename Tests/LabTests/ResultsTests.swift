@@ -1,5 +1,6 @@
 import Foundation
 import Lab
+import Ledger
 import RunSpec
 import Testing
 
@@ -50,6 +51,30 @@ import Testing
         let run = try CampaignRun(campaign, text: CampaignTests.text, folder: folder, program: "/bin/false")
         #expect(run.due == [cells[1], cells[2]] + cells.dropFirst(4))
         #expect { try CampaignRun(campaign, text: "", folder: folder, program: "/bin/false") } throws: { "\($0)".contains("is in use by another laboratory") }
+    }
+
+    @Test func `a run is void when it was late or met what nobody injected`() throws {
+        let row = Results.row("elastic", "1", seed: 1), limit = 1.0
+        func incident(fault: Int?) -> RunRecord {
+            var record = RunRecord()
+            record.incidents = [IncidentRow(
+                incident: 1, session: 1, kind: .hang, replica: 3, slot: 2, step: 7, onsetNanoseconds: 1, onsetIsExact: true, detectedNanoseconds: 2,
+                leavesReassigned: 1, fault: fault, description: "worker 2 stood still")]
+            return record
+        }
+        #expect(CellRun.doubt(row, RunRecord(), limit) == nil && CellRun.doubt(row, incident(fault: 0), limit) == nil)
+        #expect(CellRun.doubt(row, incident(fault: nil), limit) == "1 incidents that nobody injected; the first: worker 2 stood still")
+        #expect(CellRun.doubt(row, RunRecord(), 0.05) == "100.0 % of the microbatches were late, the limit is 5.0 %")
+    }
+
+    @Test func `a new launcher injects what has not fired and can still come`() throws {
+        let faults = try ["crash worker=0 step=3", "crash launcher step=5 point=vote", "crash worker=1 step=5", "crash launcher step=9 point=commit"].map { try Fault($0) }
+        var record = RunRecord()
+        record.commits = [CommitRow(
+            session: 1, step: 5, view: 1, nanoseconds: 1, lossSum: 1, tokens: 1, gradientNorm: 1, learningRate: 1, parentHash: "", stateHash: "", leafReplicas: [])]
+        #expect(CellRun.left(of: faults, in: record) == [faults[2], faults[3]])
+        record.faults = [FaultRow(session: 1, fault: 2, text: faults[2].description, firedNanoseconds: 7)]
+        #expect(CellRun.left(of: faults, in: record) == [faults[3]])
     }
 
     @Test func `runs that trained the same and ended otherwise are named`() throws {
