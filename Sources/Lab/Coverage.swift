@@ -35,6 +35,9 @@ package struct Coverage: Sendable {
             let isReplacements = point == .join || point == .recovery
             return (isReplacements ? [Fault(.crash, strike.victim, .step(Coverage.step), point: .backward)] : []) + [fault]
         }
+
+        /// A gradient with a wrong bit looks like any other: only an audit of every microbatch is sure to find it.
+        package var arguments: [String] { strike.kind == .bitflip && strike.target == .gradient ? ["--audit", "1"] : [] }
     }
 
     package static let workers = 3, steps = 60, step = 20

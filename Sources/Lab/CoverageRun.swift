@@ -44,7 +44,7 @@ package struct CoverageRun {
         let path = "\(folder)/\(cell.name.replacing(" ", with: "-"))", log = path + ".log", plan = path + ".faults.yaml"
         var result = CoverageResult(cell: cell)
         try CellRun.write(cell.faults, to: plan)
-        var end = try child.run(["train"] + Coverage.arguments + ["--out", path, "--faults", plan], log: log, limitSeconds: Self.limitSeconds), resumes = 0
+        var end = try child.run(["train"] + Coverage.arguments + cell.arguments + ["--out", path, "--faults", plan], log: log, limitSeconds: Self.limitSeconds), resumes = 0
         if cell.strike.victim == .launcher, end != .signalled(Int(SIGKILL)) { result.failures.append("the launcher was not killed (\(end))") }
         while end == .signalled(Int(SIGKILL)), resumes < Self.resumesMaximum {
             resumes += 1

@@ -50,7 +50,7 @@ extension Launcher {
     /// A writer that neither computes nor waits for the disk has hung, and keeps its generation pinned.
     private func watchWriter() throws {
         guard let pid = writer?.process.pid, let kernel = KernelTime(of: pid) else { return }
-        let now = MonotonicClock.nanoseconds(), state = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8))?.split(separator: ")").last?.first { $0 != " " }
+        let now = MonotonicClock.nanoseconds(), state = processState(pid)
         if kernel.running + kernel.waiting > writer!.usedNanoseconds || state == "D" || state == "R" {
             (writer!.movedNanoseconds, writer!.usedNanoseconds) = (now, kernel.running + kernel.waiting)
         } else if now - writer!.movedNanoseconds > Self.writerStandstillNanoseconds {

@@ -29,6 +29,11 @@ struct KernelTime {
     }
 }
 
+/// The letter by which the kernel says what a process does: R runs or could, S sleeps, D waits for a disk, T is stopped.
+func processState(_ pid: pid_t) -> Character? {
+    (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8))?.split(separator: ")").last?.first { $0 != " " }
+}
+
 /// Hangs are found by the lack of progress. A worker that has something to do and records nothing new is suspected;
 /// the time that the kernel ran it, or let it wait for a processor, is no sign of a hang, so that load raises no alarm.
 extension Launcher {
@@ -62,6 +67,10 @@ extension Launcher {
     func watchWorkers(at now: UInt64) throws {
         try continueStopped(at: now)
         try checkDeadlock(at: now)
+        defer { lastWatch = now }
+        // A launcher that was kept from looking knows nothing of the others.
+        if now - min(now, lastWatch) > 4 * watchNanoseconds + Self.hangFloorNanoseconds { for slot in members.keys { members[slot]!.watch.isWorking = false } }
+        var suspects: [(slot: Int, what: String, still: UInt64)] = []
         for (slot, member) in members where member.incident == nil && !shared.stopRequested {
             guard let idle = look(slot, at: now) else { continue }
             let phase = member.ring?.newest?.phase
@@ -72,12 +81,19 @@ extension Launcher {
             }
             let spinning = max(Self.spinFloorNanoseconds, UInt64(Self.spinSteps * Double(medianStepNanoseconds ?? 0)))
             if idle.still > limit {
-                try fence(slot, "stood still for \(idle.still / 1_000_000) ms\(phase.map { " in \($0)" } ?? " before its first sign")", at: now)
+                suspects.append((slot, "stood still for \(idle.still / 1_000_000) ms\(phase.map { " in \($0)" } ?? " before its first sign")", idle.still))
             } else if idle.running > spinning {
-                try fence(slot, "computed for \(idle.running / 1_000_000) ms without getting anywhere", at: now)
+                suspects.append((slot, "computed for \(idle.running / 1_000_000) ms without getting anywhere", .max))
             }
         }
+        // What strikes everybody at once, or makes the kernel wait for a disk, is the host's and passes; it is given longer.
+        let all = suspects.count > 1 && suspects.count == members.values.count { $0.incident == nil }
+        for suspect in suspects where suspect.still > Self.diskFloorNanoseconds || !(all || isInDisk(suspect.slot)) {
+            try fence(suspect.slot, suspect.what, at: now)
+        }
     }
+
+    private func isInDisk(_ slot: Int) -> Bool { members[slot].map { processState($0.process.pid) == "D" } ?? false }
 
     /// Everybody waits, and nobody has anything to do: a fault of this program, and better said than waited for.
     private func checkDeadlock(at now: UInt64) throws {

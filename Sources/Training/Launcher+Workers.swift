@@ -61,6 +61,8 @@ extension Launcher {
             var row = gone.row.ended(end, detected: detected)
             if let cause = gone.stoppedFor { (row.stoppedFor, row.exit) = (cause, "stopped") }
             try ledger.put(row)
+            // All of it is in the ledger.
+            unlink(folder.flightPath(replica: row.replica))
             if shared.stopRequested { continue }
             let wasDismissed = views.slots[slot] == .leaving
             replacementFor[slot] = try gone.stoppedFor ?? gone.incident ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))

@@ -83,6 +83,7 @@ package final class Launcher {
     var blamed: Set<Int> = []                  // faults that an incident names
     var continued: Set<Int> = []               // hangs that are over
     var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
+    var lastWatch: UInt64 = 0
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
     var ownersMoved = false                    // by a recheck: the plan is to be written again

@@ -138,6 +138,7 @@ extension PreparedRun {
                     replica.lostEvents += Int(lost)
                     try ledger.append(events, replica: replica.replica)
                     last = events.last ?? last
+                    unlink(folder.flightPath(replica: replica.replica))
                 }
                 let seen = max(last?.nanoseconds ?? 0, replica.spawnedNanoseconds)
                 (replica.endedNanoseconds, replica.reapedNanoseconds, replica.exit) = (seen, seen, "orphaned")

@@ -37,18 +37,19 @@ struct SessionFlags: ParsableArguments {
     /// - Parameters:
     ///   - seed: of the plan's draws, unless it has its own.
     ///   - committed: the plan is that of the whole run; what it has for earlier steps is past.
-    func faults(workers: Int, steps: Int, seed: UInt64, committed: Int = 0) throws -> [Fault] {
+    ///   - fired: and so is what has struck in an earlier session.
+    func faults(workers: Int, steps: Int, seed: UInt64, committed: Int = 0, fired: Set<String> = []) throws -> [Fault] {
         var planned: [Fault] = []
         // Other numbers of workers are refused when the run is prepared.
         if let faults, 1...SharedLayout.slotsMaximum ~= workers {
             let plan = try FaultPlan(reading: faults)
             planned = try plan.resolve(workers: workers, steps: steps, seed: plan.seed ?? seed, limit: SharedLayout.faultsMaximum)
         }
-        return planned.filter { ($0.step ?? committed) >= committed } + (try fault.map { try Fault($0) })
+        return planned.filter { ($0.step ?? committed) >= committed && !fired.contains($0.description) } + (try fault.map { try Fault($0) })
     }
 
     /// What is not said stays as it was.
-    func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0) throws -> SessionOptions {
+    func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0, fired: Set<String> = []) throws -> SessionOptions {
         var options = before
         (options.workers, options.pinned) = (workers ?? before.workers, pin)
         options.policy = policy ?? before.policy
@@ -56,7 +57,7 @@ struct SessionFlags: ParsableArguments {
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds
         options.leafMilliseconds = pace ?? before.leafMilliseconds
         options.auditShare = audit ?? before.auditShare
-        options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed)
+        options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed, fired: fired)
         return options
     }
 }
@@ -166,8 +167,10 @@ struct Resume: ParsableCommand, MultipliesMatrices {
     func run() throws {
         let run = RunFolder(folder)
         let prepared = try PreparedRun.resume(run) { before, config in
-            let committed = session.faults == nil ? 0 : try LedgerStore.read(run.ledgerPath).commits.map(\.step).max() ?? 0
-            return try session.options(before, workers: workers, config, committed: committed)
+            guard session.faults != nil else { return try session.options(before, workers: workers, config) }
+            let record = try LedgerStore.read(run.ledgerPath), committed = record.commits.map(\.step).max() ?? 0
+            let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text))
+            return try session.options(before, workers: workers, config, committed: committed, fired: fired)
         }
         try TerminalSession(prepared).run()
     }

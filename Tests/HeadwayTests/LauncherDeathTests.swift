@@ -166,8 +166,11 @@ extension HeadwayCommand {
         func `memory with a single flipped bit is not taken`(part: Int) throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
             try orphaned(run, settings, step: 105)
+            let last = try #require(run.record.commits.last)
             try run.withSharedState { shared in
-                let element = shared.state(generation: shared.currentGeneration, part: part) + 1234
+                // The launcher may have died between the record and the announcement.
+                let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
+                let element = shared.state(generation: generation, part: part) + 1234
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
             }
             let newest = try #require(run.checkpoints.first)
