@@ -69,7 +69,7 @@ enum ControlWord: Int {
     case helps                 // whether workers may compute leaves that others own
     case wantedWorkers         // what a user asked for; 0 for nothing new
     case sessionStart          // CLOCK_MONOTONIC, nanoseconds
-    case damagedChunk          // one more than the chunk whose fingerprint does not hold; 0 for none
+    case damagedChunk          // the attempt, and one more than the chunk whose fingerprint does not hold; 0 for none
 }
 
 /// Words of a slot's row.

@@ -35,8 +35,13 @@ extension SharedState {
     }
 
     /// A chunk of the current generation whose floats are not what was committed: found by its owner.
-    package var damagedChunk: Int? { Int(value(.damagedChunk)).before }
-    package func reportDamage(chunk: Int) { put(.damagedChunk, UInt64(chunk + 1)) }
+    /// Told once, and only of the attempt under way: a late worker may compare what is no longer current.
+    package func takeDamagedChunk() -> Int? {
+        let word = value(.damagedChunk)
+        if word != 0 { put(.damagedChunk, 0) }
+        return word >> 16 == UInt64(turn >> 32) ? Int(word & 0xFFFF).before : nil
+    }
+    package func reportDamage(chunk: Int, turn: Int) { put(.damagedChunk, UInt64(turn >> 32) << 16 | UInt64(chunk + 1)) }
     /// Whether workers compute leaves that others own and have not begun.
     package var helps: Bool { value(.helps) != 0 }
     package func setHelps(_ helps: Bool) { put(.helps, helps ? 1 : 0) }

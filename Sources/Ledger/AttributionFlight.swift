@@ -119,7 +119,7 @@ extension FlightEvent {
     /// Whether `next` can be the very next event of the same worker. If not, events between them are lost.
     func mayPrecede(_ next: FlightEvent) -> Bool {
         guard let phase, let following = next.phase else { return false }
-        if following == .fault || following == .leave { return true }
+        if following == .fault || following == .leave || following == .stalled || phase == .stalled { return true }
         let bothWithinStep = phase.isWithinStep && following.isWithinStep
         if bothWithinStep && next.step > step + 1 { return false }
         if view != next.view || phase == .glue || following == .glue { return true }

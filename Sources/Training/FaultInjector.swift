@@ -68,7 +68,7 @@ struct FaultInjector {
     private func killLater(after seconds: Double) {
         signal(SIGALRM) { _ in kill(getpid(), SIGKILL) }
         var timer = itimerval()
-        timer.it_value = timeval(tv_sec: Int(seconds), tv_usec: Int(seconds.truncatingRemainder(dividingBy: 1) * 1e6))
+        timer.it_value = timeval(tv_sec: Int(seconds), tv_usec: max(1, Int(seconds.truncatingRemainder(dividingBy: 1) * 1e6)))
         setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
     }
 

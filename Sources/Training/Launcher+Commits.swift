@@ -32,7 +32,6 @@ extension Launcher {
     /// Writes the record that makes step `committed`; from here on the step counts.
     private func record(commit committed: Int, isVetoed: Bool) throws {
         let loss = isVetoed ? LossSum(nats: 0, tokens: 0) : shared.stepLoss, norm = isVetoed ? 0 : shared.gradientNorm
-        vetoes = isVetoed ? vetoes + 1 : 0
         if isVetoed { try noteVeto(committed) }
         let generation = isVetoed ? shared.currentGeneration : shared.nextGeneration
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: generation))
@@ -55,7 +54,7 @@ extension Launcher {
         }
         openIncidents.removeAll()
         recentCommits.append((now, committed))
-        if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 2 {
+        if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 4 {
             recentCommits.removeFirst()
         }
     }
@@ -63,7 +62,9 @@ extension Launcher {
     /// A step that cannot be: its update is left out, and the text of the next one is tried.
     private func noteVeto(_ committed: Int) throws {
         let what = "loss \(shared.stepLoss.nats / Double(max(shared.stepLoss.tokens, 1))) and gradient norm \(shared.gradientNorm)"
-        guard vetoes <= Self.vetoesMaximum, let member = members.values.first else {
+        vetoed.insert(committed)
+        let inARow = (0...committed).prefix { vetoed.contains(committed - $0) }.count
+        guard inARow <= Self.vetoesMaximum, let member = members.values.first else {
             throw UserError(.runFailed, "step \(committed) has \(what), and so have the \(Self.vetoesMaximum) before it; nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
         }
         let now = MonotonicClock.nanoseconds()
@@ -130,7 +131,7 @@ extension Launcher {
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: current, next: next, previous: isVetoed ? nil : shared.currentGeneration, stop: stop)
         if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
-        if isComplete && !stop { leave() }
+        if isComplete && !stop { leaveIfWhole() }
     }
 
     /// Notes validation and probe passes when their last units are there; after the last step the workers are free to
@@ -141,7 +142,7 @@ extension Launcher {
             try recordValidation()
         }
         if probes.next == step, shared.probeStep == step, shared.evaluations.allDone(turn: shared.turn, in: units.probeUnits) { try recordProbe() }
-        if isComplete && !shared.stopRequested { leave() }
+        if isComplete && !shared.stopRequested { leaveIfWhole() }
     }
 
     private func recordProbe() throws {
@@ -161,6 +162,15 @@ extension Launcher {
         try ledger.append(EvaluationRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(), lossSum: loss.nats, tokens: loss.tokens))
         let floor = description.lossFloor.map { ", floor \(decimal($0, 4))" } ?? ""
         notify(.message("step \(step): validation loss \(decimal(loss.nats / Double(loss.tokens), 4)) over \(loss.tokens) tokens\(floor)"))
+    }
+
+    /// No update follows that would find a damaged state: it is looked at before everybody goes.
+    private func leaveIfWhole() {
+        if PreparedRun.fingerprintState(shared, generation: shared.currentGeneration, step: step) == stateHash {
+            leave()
+        } else {
+            shared.reportDamage(chunk: 0, turn: shared.turn)
+        }
     }
 
     /// Tells the workers to leave; nothing is under way.

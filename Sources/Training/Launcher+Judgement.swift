@@ -14,6 +14,8 @@ struct Recheck {
     }
     var step: Int
     var leaves: [Int: Leaf]
+    /// Of those that are being computed again: the slot.
+    var owners: [Int: Int] = [:]
 }
 
 /// Whether a step that everybody voted for may be committed. A gradient that makes no sense is computed again elsewhere:
@@ -64,21 +66,31 @@ extension Launcher {
     /// Has the leaves computed by workers that have not computed them yet, as far as there are such; the others' results
     /// stay.
     private func computeAgain(_ leaves: [Int]) {
-        let members = views.view.members
-        var load = Dictionary(uniqueKeysWithValues: members.map { ($0, 0) })
-        for leaf in leaves.sorted() {
-            let before = Set(recheck!.leaves[leaf]!.results.map(\.replica))
-            let fresh = members.filter { slot in !before.contains(self.members[slot]?.row.replica ?? -1) }
-            guard let slot = (fresh.isEmpty ? members : fresh).min(by: { (load[$0]!, $0) < (load[$1]!, $1) }) else { continue }
-            load[slot]! += 1
-            shared.leaves.assign(leaf, to: slot)
-        }
+        recheck!.owners = [:]
+        for leaf in leaves { recheck!.owners[leaf] = -1 }
+        assignRechecked()
         // Nobody may help out: it could be the one that is to be checked.
         shared.setHelps(false)
         ownersMoved = true
         let rest = (0..<config.batch.microbatches).filter { !leaves.contains($0) }
         shared.discardAttempt(keepingLeaves: rest, units: shared.due(step, config))
         shared.ring()
+    }
+
+    /// Owners of the leaves that are being computed again: whoever has them keeps them, unless he is gone.
+    func assignRechecked() {
+        guard let owners = recheck?.owners else { return }
+        let members = views.view.members
+        var load = Dictionary(uniqueKeysWithValues: members.map { ($0, 0) })
+        for (leaf, owner) in owners.sorted(by: { $0.key < $1.key }) {
+            let before = Set(recheck!.leaves[leaf]!.results.map(\.replica))
+            let fresh = members.filter { slot in !before.contains(self.members[slot]?.row.replica ?? -1) }
+            guard let lightest = (fresh.isEmpty ? members : fresh).min(by: { (load[$0]!, $0) < (load[$1]!, $1) }) else { continue }
+            let slot = members.contains(owner) ? owner : lightest
+            load[slot]! += 1
+            recheck!.owners[leaf] = slot
+            shared.leaves.assign(leaf, to: slot)
+        }
     }
 
     private func judgeAgain(_ step: Int) throws -> Judgement {
@@ -93,6 +105,13 @@ extension Launcher {
         // Two against each other: a third decides.
         guard open.isEmpty else {
             computeAgain(open)
+            return .again
+        }
+        // What was computed again with the rest, for the loss of a worker, may have come out as no number, too.
+        let fresh = suspects(step).filter { recheck!.leaves[$0.leaf] == nil }
+        guard fresh.isEmpty else {
+            for (leaf, reason) in fresh { recheck!.leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
+            computeAgain(fresh.map(\.leaf))
             return .again
         }
         let done = recheck!
@@ -114,7 +133,7 @@ extension Launcher {
             verdict: wrong == nil ? .agree : .differ, culprit: wrong?.replica))
         guard let wrong, let (slot, member) = members.first(where: { $0.value.row.replica == wrong.replica }), member.incident == nil else { return }
         let fault = faults.indices.first {
-            [.nonfinite, .bitflip].contains(faults[$0].kind) && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil
+            [.nonfinite, .bitflip].contains(faults[$0].kind) && faults[$0].target == .gradient && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil
         }
         members[slot]!.incident = try open(.corruption, member, onset: now, isExact: false, fault: fault, detected: now,
             "worker \(slot) computed other bits for microbatch \(leaf) of step \(step) than two others (\(entry.reason))")
@@ -126,20 +145,20 @@ extension Launcher {
     /// The owner of a chunk found that it is not what was committed. Whatever was computed from it counts for nothing;
     /// an older state that still lies in memory and is whole takes its place, else a checkpoint.
     func lookAtDamage() throws {
-        guard let chunk = shared.damagedChunk, shared.committedStep == step, !shared.stopRequested else { return }
+        guard let chunk = shared.takeDamagedChunk(), shared.committedStep == step, !shared.stopRequested else { return }
         let now = MonotonicClock.nanoseconds()
         let owner = shared.updates.owner(of: chunk)
         guard let member = members[owner] ?? members.values.first else { return }
         let fault = faults.indices.first { faults[$0].kind == .bitflip && faults[$0].target != .gradient && !blamed.contains($0) && shared.faultFired($0) != nil }
-        _ = try open(.memory, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
+        lossUnderWay = try open(.memory, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
             "chunk \(chunk) of the state after step \(step) is not what was committed")
         let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }
         for (generation, state) in older
         where PreparedRun.fingerprintState(shared, generation: generation, step: state.step) == state.hash {
             let damaged = shared.currentGeneration
             try goBack(to: state.step, hash: state.hash, "the state after step \(state.step) is still whole in memory")
-            shared.rewind(to: state.step, generation: generation, next: writer?.generation == damaged ? shared.nextGeneration : damaged)
             shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+            shared.rewind(to: state.step, generation: generation, next: writer?.generation == damaged ? shared.nextGeneration : damaged)
             shared.ring()
             return
         }

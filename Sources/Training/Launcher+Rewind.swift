@@ -20,7 +20,7 @@ extension Launcher {
         PreparedRun.noteFingerprints(shared, generation: 0)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: MonotonicClock.nanoseconds(),
-            category: .restoreFromDisk, incident: nextIncident - 1))
+            category: .restoreFromDisk, incident: lossUnderWay ?? nextIncident - 1))
     }
 
     /// What the launcher knows of the run is that of `older` again.
@@ -34,6 +34,7 @@ extension Launcher {
         probeRows.removeAll { $0.step > step }
         probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
         recentCommits.removeAll()
+        vetoed = vetoed.filter { $0 <= older }
         recentStates = recentStates.filter { $0.value.step <= older }
     }
 

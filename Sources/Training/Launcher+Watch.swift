@@ -60,16 +60,19 @@ extension Launcher {
     var watchNanoseconds: UInt64 { min(max(hangLimit / 5, 5_000_000), 100_000_000) }
 
     private var hangLimit: UInt64 {
-        guard let median = medianStepNanoseconds else { return Self.startFloorNanoseconds }
-        return max(Self.hangFloorNanoseconds, UInt64(Self.hangSteps * Double(median)))
+        let paced = 2 * description.options.leafNanoseconds
+        guard let median = medianStepNanoseconds else { return max(Self.startFloorNanoseconds, paced) }
+        return max(Self.hangFloorNanoseconds, UInt64(Self.hangSteps * Double(median)), paced)
     }
 
     func watchWorkers(at now: UInt64) throws {
         try continueStopped(at: now)
-        try checkDeadlock(at: now)
+        // Without a flight recorder nobody can be watched.
+        guard description.options.instrumented else { return }
         defer { lastWatch = now }
         // A launcher that was kept from looking knows nothing of the others.
-        if now - min(now, lastWatch) > 4 * watchNanoseconds + Self.hangFloorNanoseconds { for slot in members.keys { members[slot]!.watch.isWorking = false } }
+        if now - min(now, lastWatch) > 4 * watchNanoseconds + Self.hangFloorNanoseconds { for slot in members.keys { members[slot]!.watch = Watch(since: now) } }
+        try checkDeadlock(at: now)
         var suspects: [(slot: Int, what: String, still: UInt64)] = []
         for (slot, member) in members where member.incident == nil && !shared.stopRequested {
             guard let idle = look(slot, at: now) else { continue }
@@ -79,7 +82,7 @@ extension Launcher {
             case .input: max(hangLimit, Self.diskFloorNanoseconds)
             default: hangLimit
             }
-            let spinning = max(Self.spinFloorNanoseconds, UInt64(Self.spinSteps * Double(medianStepNanoseconds ?? 0)))
+            let spinning = medianStepNanoseconds.map { max(Self.spinFloorNanoseconds, UInt64(Self.spinSteps * Double($0))) } ?? .max
             if idle.still > limit {
                 suspects.append((slot, "stood still for \(idle.still / 1_000_000) ms\(phase.map { " in \($0)" } ?? " before its first sign")", idle.still))
             } else if idle.running > spinning {
@@ -88,12 +91,16 @@ extension Launcher {
         }
         // What strikes everybody at once, or makes the kernel wait for a disk, is the host's and passes; it is given longer.
         let all = suspects.count > 1 && suspects.count == members.values.count { $0.incident == nil }
-        for suspect in suspects where suspect.still > Self.diskFloorNanoseconds || !(all || isInDisk(suspect.slot)) {
+        for suspect in suspects where suspect.still > Self.diskFloorNanoseconds || !(all || isExcused(suspect.slot)) {
             try fence(suspect.slot, suspect.what, at: now)
         }
     }
 
-    private func isInDisk(_ slot: Int) -> Bool { members[slot].map { processState($0.process.pid) == "D" } ?? false }
+    /// It waits for a disk, or for a processor: the kernel counts that wait when it is over.
+    private func isExcused(_ slot: Int) -> Bool {
+        guard let process = members[slot]?.process, let state = processState(process.pid) else { return false }
+        return state == "D" || state == "R"
+    }
 
     /// Everybody waits, and nobody has anything to do: a fault of this program, and better said than waited for.
     private func checkDeadlock(at now: UInt64) throws {
@@ -124,9 +131,12 @@ extension Launcher {
         guard let event = member.ring?.newest, let phase = event.phase else { return true }
         let turn = shared.turn, due = shared.due(step, config)
         switch phase {
-        case .awaitLeaves: return shared.leaves.allDone(turn: turn) && shared.evaluations.allDone(turn: turn, in: due)
-        case .awaitReduction: return shared.reductions.allDone(turn: turn)
-        case .awaitCommit: return Int(event.step) < step
+        case .awaitLeaves:
+            return shared.leaves.allDone(turn: turn) && shared.evaluations.allDone(turn: turn, in: due)
+                || shared.hasLeaf(for: slot, turn: turn, helping: shared.helps)
+                || shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) != nil
+        case .awaitReduction: return shared.reductions.allDone(turn: turn) || shared.reductions.nextOwned(by: slot, turn: turn) != nil
+        case .awaitCommit: return Int(event.step) != step || shared.updates.nextOwned(by: slot, turn: turn) != nil
         case .awaitEvaluation, .leave, .fault, .stalled: return false
         case .rendezvous: return shared.admitted(slot) == member.row.replica
         default: return true

@@ -65,7 +65,11 @@ extension Launcher {
             unlink(folder.flightPath(replica: row.replica))
             if shared.stopRequested { continue }
             let wasDismissed = views.slots[slot] == .leaving
-            replacementFor[slot] = try gone.stoppedFor ?? gone.incident ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
+            // One whose notice ran out, or who was killed while it drained, left nothing in order.
+            var known = gone.incident
+            if gone.isDraining, case .signalled = end.exit { known = nil }
+            replacementFor[slot] = try gone.stoppedFor ?? known ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
+            lossUnderWay = replacementFor[slot]
             shared.releaseClaims(of: slot, turn: shared.turn)
             shared.forgetPace(of: slot)
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)
@@ -162,6 +166,7 @@ extension Launcher {
     func closeSlot(_ slot: Int) throws {
         guard slotRows[slot].closedNanoseconds <= slotRows[slot].openedNanoseconds else { return }
         slotRows[slot].closedNanoseconds = MonotonicClock.nanoseconds()
+        replacementFor[slot] = nil
         try ledger.put(slotRows[slot])
     }
 

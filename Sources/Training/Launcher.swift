@@ -53,6 +53,7 @@ package final class Launcher {
         var watch = Watch()
         /// What it is or was ended for, once that is known before its end: found hung, told to make room.
         var incident: Int?
+        var isDraining = false
         /// The loss of another worker that it was ended for.
         var stoppedFor: Int?
     }
@@ -84,10 +85,11 @@ package final class Launcher {
     var continued: Set<Int> = []               // hangs that are over
     var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
     var lastWatch: UInt64 = 0
+    var lossUnderWay: Int?                     // the incident whose consequences are being drawn
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
     var ownersMoved = false                    // by a recheck: the plan is to be written again
-    var vetoes = 0                             // updates left out in a row
+    var vetoed: Set<Int>                       // steps of the lineage whose update was left out
     /// What committed states lie in which generation.
     var recentStates: [Int: (step: Int, hash: String)] = [:]
     var writer: CheckpointProcess?
@@ -114,7 +116,7 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
-        vetoes = run.start.vetoes
+        vetoed = run.start.vetoed
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
@@ -243,6 +245,7 @@ package final class Launcher {
             guard replica == member.row.replica, state == .draining else { continue }
             let now = MonotonicClock.nanoseconds()
             let fault = faults.indices.first { faults[$0].kind == .preempt && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+            members[slot]!.isDraining = true
             members[slot]!.incident = try open(.preempt, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
                 "worker \(slot) was told to make room during step \(step)")
             try apply(views.receive(.draining(slot: slot)), ring: true)
@@ -273,7 +276,7 @@ package final class Launcher {
             case .kill(let slots):
                 try settle("everybody stops")
                 for slot in slots where members[slot] != nil {
-                    members[slot]!.stoppedFor = nextIncident - 1
+                    members[slot]!.stoppedFor = lossUnderWay
                     members[slot]!.process.kill()
                 }
                 try dropSpawns(slots)
@@ -291,7 +294,8 @@ package final class Launcher {
     }
 
     func write(_ plan: Plan) {
-        for (leaf, owner) in plan.leafOwners.enumerated() { shared.leaves.assign(leaf, to: owner) }
+        for (leaf, owner) in plan.leafOwners.enumerated() where recheck?.owners[leaf] == nil { shared.leaves.assign(leaf, to: owner) }
+        assignRechecked()
         for (chunk, owner) in plan.chunkOwners.enumerated() { shared.reductions.assign(chunk, to: owner) }
         for (unit, owner) in plan.evaluationOwners.enumerated() { shared.evaluations.assign(unit, to: owner) }
     }

@@ -53,7 +53,7 @@ extension PreparedRun {
                 throw error
             }
         }
-        start.vetoes = record.commits.reversed().prefix { $0.isVetoed && $0.step <= start.step }.count
+        start.vetoed = Set(Dictionary(record.commits.map { ($0.step, $0.isVetoed) }, uniquingKeysWith: { $1 }).filter { $0.value && $0.key <= start.step }.keys)
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)

@@ -15,8 +15,8 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
-    /// Updates that were left out in a row before it.
-    package var vetoes = 0
+    /// Steps up to it whose update was left out.
+    package var vetoed: Set<Int> = []
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
     /// `initial`, `checkpoint` or `shared memory`.

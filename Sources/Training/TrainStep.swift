@@ -199,15 +199,16 @@ final class TrainStep {
 
     /// Clips, updates the owned chunks into the next generation and votes for them with their fingerprints.
     private func update(_ step: Int) throws {
-        let old = shared.pointers(generation: shared.currentGeneration), generation = shared.nextGeneration
+        let current = shared.currentGeneration, old = shared.pointers(generation: current), generation = shared.nextGeneration
         let new = shared.pointers(generation: generation)
         let constants = optimizerStep(step, gradientNorm: shared.gradientNorm)
         let credits = instrumented && config.credits(update: step), leaves = shared.layout.leaves
         let scale = 1 / Float(config.tokensPerStep / leaves)
         try eachOwned(shared.updates, step, working: .update, waiting: .awaitCommit, point: .update) { chunk in
             // The state that the step began from must still be the one that was committed.
-            guard fingerprint(old, range: shared.layout.chunk(chunk)) == shared.fingerprint(chunk, generation: shared.currentGeneration) else {
-                shared.reportDamage(chunk: chunk)
+            guard fingerprint(old, range: shared.layout.chunk(chunk)) == shared.fingerprint(chunk, generation: current) else {
+                if shared.turn != turn { throw TurnIsOver() }
+                shared.reportDamage(chunk: chunk, turn: turn)
                 ringDoorbell()
                 try wait { shared.stopRequested }
                 throw TurnIsOver()
