@@ -158,7 +158,7 @@ extension HeadwayCommand {
             let command = try run.train(workers: 2, settings, options: ["--pace", "2"])
             try command.wait(for: "step 100: validation loss")
             #expect(try run.headway("scale", run.path, "--workers", "4").end == .exited(0))
-            try command.wait(for: "worker 3 joined")
+            try command.wait(for: "4 of 4 workers")
             #expect(try run.headway("scale", run.path, "--workers", "1").end == .exited(0))
             try command.wait(for: "left in order")
             let record = try run.expectFinished(command, settings, steps: 400)

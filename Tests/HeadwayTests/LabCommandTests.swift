@@ -16,7 +16,7 @@ extension HeadwayCommand {
         @Test func `a sample of faults leaves no trace`() throws {
             let run = try TestRun(), lab = try run.headway("lab", "coverage", "--sample", "4", "--seed", "7", "--html", run.folder + "/matrix.html")
             #expect(lab.end == .exited(0), "\(lab.output)\(lab.complaint)")
-            #expect(lab.output.hasSuffix("4 of 4 cells as promised\n"))
+            #expect(lab.output.contains("4 of 4 cells as promised\n"))
             #expect(try String(contentsOfFile: run.folder + "/matrix.html", encoding: .utf8).contains("4 of 4 cells as promised"))
             run.expectNothingLeft()
         }
