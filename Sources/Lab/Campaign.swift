@@ -112,7 +112,7 @@ package struct Campaign: Sendable {
     }
 
     /// Options of `train` that a campaign may set or vary.
-    static let flagNames = ["policy", "spares", "respawn-delay"]
+    static let flagNames = ["policy", "spares", "respawn-delay", "hang-steps"]
 }
 
 extension Campaign.Setting {

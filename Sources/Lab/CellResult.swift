@@ -97,15 +97,9 @@ package struct Figure: Sendable {
 
 extension RunAccount {
     /// Steps of the final lineage ÷ attempts at steps. Every record of a commit was an attempt, also one that was rewound
-    /// later; every loss that made everybody throw away what they were at, or stop, was one more. Losses that were
-    /// decided upon in the same instant hit the same attempt.
+    /// later; every time that everybody threw away what they were at, or went back, was one more.
     package var attemptsCommitted: Double {
-        struct Decision: Hashable { let session: Int, nanoseconds: UInt64 }
-        let stopped = Set(record.replicas.compactMap(\.stoppedFor))
-        let lost = Set(record.incidents.filter { $0.discarded || stopped.contains($0.incident) }.map {
-            Decision(session: $0.session, nanoseconds: $0.plannedNanoseconds ?? $0.detectedNanoseconds)
-        })
-        let attempts = record.commits.count + lost.count
+        let attempts = record.commits.count + record.setbacks.count { $0.kind != .recheck }
         return attempts == 0 ? 0 : Double(headlines.committedSteps) / Double(attempts)
     }
 }

@@ -40,17 +40,21 @@ struct TimelineBuilder {
     private var unfinished: [Int?: Int] = [:]
     private var pendingAttempt: Int?
     private let hasSpares: Bool
-    /// Incidents for which everybody threw the attempt away, by session and step.
-    private let discards: [Meetings.Key: [IncidentRow]]
+    /// Attempts that were thrown away, whole or from their reduction on: places in the record's setbacks.
+    private let thrownAway: [Meetings.Key: [Int]]
 
     init(_ record: RunRecord, _ lineage: Lineage, _ log: FlightLog, _ fates: Fates) {
         (self.record, self.lineage, self.log, self.fates) = (record, lineage, log, fates)
         meetings = Meetings(log, fates)
         hasSpares = record.facts[RunFact.spares].flatMap { Int($0) } ?? 0 > 0
-        discards = Dictionary(grouping: record.incidents.filter(\.discarded)) { Meetings.Key(session: $0.session, step: $0.step) }
-        // Attempts: first one for each commit, then one for each execution, then those that were never committed.
+        thrownAway = Dictionary(grouping: record.setbacks.indices.filter { record.setbacks[$0].kind != .rewind }) {
+            Meetings.Key(session: record.setbacks[$0].session, step: record.setbacks[$0].step)
+        }
+        // Attempts: first one for each commit, then one for each execution, one for each setback, then those that were
+        // never committed.
         timeline.attempts = record.commits.indices.map { lineage.verdict($0) }
         timeline.attempts += fates.executions.map { AttemptVerdict($0.fate.outcome, incident: $0.fate == .committed ? nil : $0.incident) }
+        timeline.attempts += record.setbacks.map { AttemptVerdict($0.kind == .recheck ? .duplicate : .aborted, incident: $0.incident) }
     }
 
     // MARK: What a worker recorded
@@ -118,8 +122,8 @@ struct TimelineBuilder {
         let start = from ?? span.start, end = to ?? span.end
         guard start < end else { return }
         var claim = Claim.settled(category)
-        if let discarded = discarded(life, span) {
-            claim = .work(unfinishedAttempt(discarded))
+        if let attempt = thrownAway(life, span) {
+            claim = .work(attempt)
         } else if case .commit(let row) = lineage.attempt(session: life.place.session, step: span.step, at: span.start) {
             claim = .around(category, row)
         }
@@ -145,7 +149,7 @@ struct TimelineBuilder {
     /// nobody had to begin that phase again after the death was noticed: then all of it was used.
     private mutating func attempt(_ life: ReplicaLife, _ span: FlightSpan) -> Int {
         let session = life.place.session
-        if let incident = discarded(life, span) { return unfinishedAttempt(incident) }
+        if let attempt = thrownAway(life, span) { return attempt }
         let attempt = lineage.attempt(session: session, step: span.step, at: span.start)
         if span.ending == .death, let death = life.death {
             let parts = (span.phase == .reduce ? meetings.reductions : meetings.updates)[Meetings.Key(session: session, step: span.step)]
@@ -166,10 +170,15 @@ struct TimelineBuilder {
         return unfinishedAttempt(record.cause(session: session, after: span.start, until: .max))
     }
 
-    /// The incident that made everybody throw away the attempt that the span was part of.
-    private func discarded(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
+    /// The attempt that the span was part of, if everybody threw it away later: its microbatches, too, or what came after
+    /// them only.
+    private func thrownAway(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
         let key = Meetings.Key(session: life.place.session, step: span.step)
-        return discards[key]?.first { span.start < $0.plannedNanoseconds ?? $0.detectedNanoseconds }?.incident
+        let keepsLeaves = ![.reduce, .update, .awaitReduction, .awaitCommit].contains(span.phase)
+        let setback = thrownAway[key]?.first {
+            span.start < record.setbacks[$0].nanoseconds && (record.setbacks[$0].kind == .discard || !keepsLeaves)
+        }
+        return setback.map { record.commits.count + fates.executions.count + $0 }
     }
 
     private mutating func unfinishedAttempt(_ incident: Int?) -> Int {

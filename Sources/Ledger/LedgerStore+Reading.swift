@@ -80,7 +80,7 @@ extension LedgerStore {
         record.incidents = try rows(db, "incidents ORDER BY incident", path) {
             try IncidentRow(incident: $0.count("incident"), session: $0.count("session"), kind: $0.choice("kind"), replica: $0.count("replica"), slot: $0.count("slot"),
                 step: $0.count("step"), onsetNanoseconds: $0.ns("onsetNs"), onsetIsExact: $0.flag("onsetExact"), detectedNanoseconds: $0.ns("detectedNs"),
-                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0.count("leavesReassigned"), discarded: $0.flag("discarded"), fault: $0.optionalCount("fault"),
+                plannedNanoseconds: $0.optionalNs("plannedNs"), leavesReassigned: $0.count("leavesReassigned"), fault: $0.optionalCount("fault"),
                 description: $0.text("description"))
         }
         record.faults = try rows(db, "faults ORDER BY session, fault", path) {
@@ -101,6 +101,10 @@ extension LedgerStore {
             let replicas = try $0.text("replicas")
             return try RecheckRow(session: $0.count("session"), step: $0.count("step"), leaf: $0.count("leaf"), nanoseconds: $0.ns("ns"), reason: $0.text("reason"),
                 replicas: replicas.split(separator: ",").compactMap { Int($0) }, verdict: $0.choice("verdict"), culprit: $0.optionalCount("culprit"))
+        }
+        record.setbacks = try rows(db, "setbacks ORDER BY rowid", path) {
+            try SetbackRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), kind: $0.choice("kind"),
+                toStep: $0.count("toStep"), incident: $0.optionalCount("incident"))
         }
         record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid", path) {
             try LauncherSpanRow(session: $0.count("session"), startNanoseconds: $0.ns("startNs"), endNanoseconds: $0.ns("endNs"),

@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 4
+    package static let version = 5
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
@@ -51,7 +51,7 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS incidents (incident INTEGER PRIMARY KEY, session INTEGER NOT NULL, kind TEXT NOT NULL,
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
-            leavesReassigned INTEGER NOT NULL, discarded INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
+            leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER,
             PRIMARY KEY (session, fault));
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
@@ -62,6 +62,8 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS contributions (session INTEGER NOT NULL, step INTEGER NOT NULL, leaves BLOB NOT NULL, sources BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS rechecks (session INTEGER NOT NULL, step INTEGER NOT NULL, leaf INTEGER NOT NULL, ns INTEGER NOT NULL,
             reason TEXT NOT NULL, replicas TEXT NOT NULL, verdict TEXT NOT NULL, culprit INTEGER);
+        CREATE TABLE IF NOT EXISTS setbacks (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL, kind TEXT NOT NULL,
+            toStep INTEGER NOT NULL, incident INTEGER);
         CREATE TABLE IF NOT EXISTS launcherSpans (session INTEGER NOT NULL, startNs INTEGER NOT NULL, endNs INTEGER NOT NULL,
             category TEXT NOT NULL, incident INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
@@ -138,9 +140,9 @@ package final class LedgerStore {
     }
 
     package func put(_ row: IncidentRow) throws {
-        try run("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        try run("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.incident, row.session, row.kind.rawValue, row.replica, row.slot, row.step, Int64(row.onsetNanoseconds), row.onsetIsExact,
-             Int64(row.detectedNanoseconds), row.plannedNanoseconds.map { Int64($0) }, row.leavesReassigned, row.discarded, row.fault, row.description])
+             Int64(row.detectedNanoseconds), row.plannedNanoseconds.map { Int64($0) }, row.leavesReassigned, row.fault, row.description])
     }
 
     package func put(_ row: FaultRow) throws {
@@ -151,6 +153,11 @@ package final class LedgerStore {
         try run("INSERT INTO rechecks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [row.session, row.step, row.leaf, Int64(row.nanoseconds), row.reason, row.replicas.map { String($0) }.joined(separator: ","),
              row.verdict.rawValue, row.culprit])
+    }
+
+    package func append(_ row: SetbackRow) throws {
+        try run("INSERT INTO setbacks VALUES (?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), row.kind.rawValue, row.toStep, row.incident])
     }
 
     package func append(_ row: LauncherSpanRow) throws {

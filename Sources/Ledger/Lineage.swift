@@ -16,8 +16,11 @@ package struct Lineage: Sendable {
     package let broken: String?
     private let sessions: [Int: [Row]]
 
+    /// A moment at which the number of committed steps changed.
     private struct Row: Sendable {
-        var index: Int, step: Int, nanoseconds: UInt64
+        /// Of the commit; nil when the run went back.
+        var index: Int?
+        var step: Int, nanoseconds: UInt64
     }
 
     /// Where a moment of work on a step belongs.
@@ -60,32 +63,36 @@ package struct Lineage: Sendable {
         for (index, commit) in commits.enumerated() {
             sessions[commit.session, default: []].append(Row(index: index, step: commit.step, nanoseconds: commit.nanoseconds))
         }
+        for rewind in record.setbacks where rewind.kind == .rewind {
+            var rows = sessions[rewind.session] ?? []
+            let place = rows.lastIndex { $0.nanoseconds <= rewind.nanoseconds }.map { $0 + 1 } ?? 0
+            rows.insert(Row(index: nil, step: rewind.toStep, nanoseconds: rewind.nanoseconds), at: place)
+            sessions[rewind.session] = rows
+        }
         self.sessions = sessions
     }
 
-    /// The commit that made the final state: the last row, or, if a later session began from an older state and
-    /// committed nothing, the commit it began from.
+    /// The commit that made the final state.
     private static func tip(_ record: RunRecord) -> Int? {
-        guard let last = record.commits.indices.last else { return nil }
-        guard let session = record.sessions.max(by: { $0.session < $1.session }),
-            session.session > record.commits[last].session, session.startStep < record.commits[last].step
-        else { return last }
-        return record.commits.lastIndex { $0.step == session.startStep }
+        let step = record.position.step
+        return record.commits.lastIndex { $0.step == step }
     }
 
-    /// For each rewound commit, the incident between the last commit before the rewind and the first after it.
+    /// For each rewound commit, what it was rewound for: by its own launcher, or what ended its session and made a later
+    /// one begin from an older state.
     private static func rewindIncidents(_ record: RunRecord, _ contains: [Bool]) -> [Int: Int] {
-        let commits = record.commits
-        var result: [Int: Int] = [:], cause: Int?
-        for index in commits.indices.reversed() {
-            if index + 1 < commits.count, commits[index + 1].step <= commits[index].step {
-                let (before, after) = (commits[index], commits[index + 1])
-                cause = record.incidents.first {
-                    $0.session == before.session && $0.onsetNanoseconds >= before.nanoseconds
-                        && (before.session != after.session || $0.onsetNanoseconds <= after.nanoseconds)
-                }?.incident
-            }
-            if !contains[index], let cause { result[index] = cause }
+        var result: [Int: Int] = [:], endings: [Int: Int?] = [:]
+        let rewinds = record.setbacks.filter { $0.kind == .rewind }
+        func ending(_ session: Int) -> Int? {
+            if let known = endings[session] { return known }
+            let last = record.commits.last { $0.session == session }?.nanoseconds ?? 0
+            let incident = record.incidents.first { $0.session == session && $0.onsetNanoseconds >= last }?.incident
+            endings[session] = incident
+            return incident
+        }
+        for (index, commit) in record.commits.enumerated() where !contains[index] {
+            let own = rewinds.first { $0.session == commit.session && $0.nanoseconds >= commit.nanoseconds && $0.toStep < commit.step }
+            result[index] = own.map(\.incident) ?? ending(commit.session)
         }
         return result
     }
@@ -100,19 +107,20 @@ package struct Lineage: Sendable {
         }
         // At the very nanosecond of another step's commit, this step begins.
         while low < rows.count, rows[low].nanoseconds == time, rows[low].step != step + 1 { low += 1 }
-        if low < rows.count, rows[low].step == step + 1 { return .commit(rows[low].index) }
+        if low < rows.count, rows[low].step == step + 1, let index = rows[low].index { return .commit(index) }
         if low < rows.count, rows[low].step <= step { return .rewound }
         // Committed already: a worker that had not noticed yet.
         var earlier = low
         while earlier > 0 {
             earlier -= 1
-            if rows[earlier].step == step + 1 { return .commit(rows[earlier].index) }
+            if rows[earlier].step == step + 1, let index = rows[earlier].index { return .commit(index) }
             if rows[earlier].step <= step { break }
         }
         if low < rows.count { return .rewound }
         // A launcher that resumes from shared memory commits the step with the leaves published before.
         guard let next = sessions.filter({ $0.key > session }).min(by: { $0.key < $1.key })?.value.first else { return .undecided }
-        return next.step == step + 1 ? .commit(next.index) : .rewound
+        guard next.step == step + 1, let index = next.index else { return .rewound }
+        return .commit(index)
     }
 
     /// The verdict over a commit's whole attempt.

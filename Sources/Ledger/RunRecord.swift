@@ -207,8 +207,6 @@ package struct IncidentRow: Equatable, Sendable {
     package var plannedNanoseconds: UInt64?
     /// Leaves given to other workers: in the victim's hands or not begun.
     package var leavesReassigned: Int
-    /// The policy threw the whole attempt away.
-    package var discarded = false
     /// The injected fault, as its place in the session's plan; nil when it came from outside.
     package var fault: Int?
     /// For people: `worker 1 killed by signal 9 in backward of step 50`.
@@ -217,7 +215,7 @@ package struct IncidentRow: Equatable, Sendable {
     package init(
         incident: Int, session: Int, kind: IncidentKind, replica: Int, slot: Int, step: Int,
         onsetNanoseconds: UInt64, onsetIsExact: Bool, detectedNanoseconds: UInt64,
-        plannedNanoseconds: UInt64? = nil, leavesReassigned: Int, discarded: Bool = false, fault: Int? = nil, description: String
+        plannedNanoseconds: UInt64? = nil, leavesReassigned: Int, fault: Int? = nil, description: String
     ) {
         self.incident = incident
         self.session = session
@@ -230,7 +228,6 @@ package struct IncidentRow: Equatable, Sendable {
         self.detectedNanoseconds = detectedNanoseconds
         self.plannedNanoseconds = plannedNanoseconds
         self.leavesReassigned = leavesReassigned
-        self.discarded = discarded
         self.fault = fault
         self.description = description
     }
@@ -255,6 +252,31 @@ package struct RecheckRow: Equatable, Sendable {
     ) {
         (self.session, self.step, self.leaf, self.nanoseconds) = (session, step, leaf, nanoseconds)
         (self.reason, self.replicas, self.verdict, self.culprit) = (reason, replicas, verdict, culprit)
+    }
+}
+
+/// A decision by which work that was done counts for nothing.
+package struct SetbackRow: Equatable, Sendable {
+    package enum Kind: String, Sendable {
+        /// The policy threw the attempt under way away, for the loss of a worker.
+        case discard
+        /// The attempt's reduction and update were thrown away: some of its microbatches are computed again elsewhere.
+        case recheck
+        /// The run went back to an older state.
+        case rewind
+    }
+    package var session: Int
+    /// Committed steps when it was decided; the attempt under way is the one after them.
+    package var step: Int
+    package var nanoseconds: UInt64
+    package var kind: Kind
+    /// Committed steps from then on.
+    package var toStep: Int
+    package var incident: Int?
+
+    package init(session: Int, step: Int, nanoseconds: UInt64, kind: Kind, toStep: Int, incident: Int?) {
+        (self.session, self.step, self.nanoseconds) = (session, step, nanoseconds)
+        (self.kind, self.toStep, self.incident) = (kind, toStep, incident)
     }
 }
 
@@ -401,11 +423,22 @@ package struct RunRecord: Sendable {
     package var contributions: [ContributionRow] = []
     package var launcherSpans: [LauncherSpanRow] = []
     package var rechecks: [RecheckRow] = []
+    package var setbacks: [SetbackRow] = []
     package var checkpoints: [CheckpointRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]
 
     package init() {}
+
+    /// Where the run stands: committed steps, and the hash of their state. After the last commit or rewind of the last
+    /// session; before either, where that session began.
+    package var position: (step: Int, stateHash: String) {
+        let session = sessions.map(\.session).max() ?? commits.last?.session ?? 0
+        let commit = commits.last { $0.session == session }, rewind = setbacks.last { $0.kind == .rewind && $0.session == session }
+        var step = commit?.step ?? sessions.last { $0.session == session }?.startStep ?? 0
+        if let rewind, rewind.nanoseconds >= commit?.nanoseconds ?? 0 { step = rewind.toStep }
+        return (step, commits.last { $0.step == step }?.stateHash ?? facts[RunFact.initialHash] ?? "")
+    }
 }
 
 /// The names in `RunRecord.facts`.

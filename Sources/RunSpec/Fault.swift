@@ -62,17 +62,21 @@ package struct Fault: Hashable, Sendable {
     package var seconds: Double?
     /// Of a slow worker, as a share of its own.
     package var speed: Double
-    /// Of a flipped bit.
+    /// Of a flipped bit: what it is in, and which one of the 32, 22 the highest of the mantissa.
     package var target: Target
+    package var bit: Int
+
+    private static let usualBit = 22
 
     /// - Parameter point: nil for the kind's own, see `defaultPoint`.
     package init(
         _ kind: Kind, _ victim: Victim, _ moment: Moment, point: FaultPoint? = nil, seconds: Double? = nil, speed: Double = 0.5,
-        target: Target = .gradient
+        target: Target = .gradient, bit: Int? = nil
     ) {
         (self.kind, self.victim, self.moment) = (kind, victim, moment)
         self.point = point ?? Self.defaultPoint(kind, victim, target)
         (self.seconds, self.speed, self.target) = (kind == .preempt ? seconds ?? Self.usualNotice : seconds, speed, target)
+        self.bit = bit ?? Self.usualBit
     }
 
     private static let usualNotice = 2.0
@@ -131,13 +135,14 @@ extension Fault: CustomStringConvertible {
         case .seconds(let seconds): words.append("at=\(seconds)s")
         }
         if kind == .bitflip { words.append("target=\(target.rawValue)") }
+        if kind == .bitflip, bit != Self.usualBit { words.append("bit=\(bit)") }
         words.append("point=\(point.rawValue)")
         if kind == .slow { words.append("speed=\(speed)") }
         if let seconds { words.append("\(kind == .preempt ? "notice" : "for")=\(seconds)s") }
         return words.joined(separator: " ")
     }
 
-    private static let keys = ["worker", "step", "at", "point", "for", "notice", "speed", "target"]
+    private static let keys = ["worker", "step", "at", "point", "for", "notice", "speed", "target", "bit"]
 
     /// Reads the form above; `point` may be left out.
     /// - Throws: `UserError` saying which word is wrong and what it may be.
@@ -147,7 +152,7 @@ extension Fault: CustomStringConvertible {
         guard let first = words.first, let kind = Kind(rawValue: first) else {
             throw bad("it begins with the kind of fault, one of \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), as in 'crash worker=1 step=50 point=backward'")
         }
-        var victim: Victim?, moment: Moment?, point: FaultPoint?, seconds: Double?, speed = 0.5, target = Target.gradient
+        var victim: Victim?, moment: Moment?, point: FaultPoint?, seconds: Double?, speed = 0.5, target = Target.gradient, bit: Int?
         func named<T: RawRepresentable & CaseIterable>(_ pair: [String]) throws -> T where T.RawValue == String {
             let names = T.allCases.map(\.rawValue)
             guard let value = T(rawValue: pair[1]) else {
@@ -179,6 +184,9 @@ extension Fault: CustomStringConvertible {
             case "speed":
                 guard let value = Double(pair[1]), value > 0, value <= 1 else { throw bad("`speed` must be above 0 and at most 1, not `\(pair[1])`") }
                 speed = value
+            case "bit":
+                guard let value = Int(pair[1]), 0...31 ~= value else { throw bad("`bit` must be from 0 to 31, not `\(pair[1])`") }
+                bit = value
             case "point": point = try named(pair)
             case "target": target = try named(pair)
             default:
@@ -187,11 +195,11 @@ extension Fault: CustomStringConvertible {
         }
         guard let victim else { throw bad("say whom it strikes: worker=1, launcher or writer") }
         guard let moment else { throw bad("say when, as in step=50 or at=2.5s") }
-        let allowed: [String: Set<Kind>] = ["for": [.hang, .slow], "notice": [.preempt], "speed": [.slow], "target": [.bitflip]]
+        let allowed: [String: Set<Kind>] = ["for": [.hang, .slow], "notice": [.preempt], "speed": [.slow], "target": [.bitflip], "bit": [.bitflip]]
         if let odd = said.sorted().first(where: { !(allowed[$0]?.contains(kind) ?? true) }) {
-            throw bad("`\(odd)` says nothing of \(kind.rawValue); `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` with bitflip")
+            throw bad("`\(odd)` says nothing of \(kind.rawValue); `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` and `bit` with bitflip")
         }
-        self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, target: target)
+        self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, target: target, bit: bit)
         let points = Self.points(kind, victim, target)
         guard !points.isEmpty else { throw bad("\(kind.rawValue) can strike a worker only") }
         guard points.contains(self.point) else {

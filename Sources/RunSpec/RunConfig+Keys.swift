@@ -95,6 +95,7 @@ package struct ConfigKey {
             .real("optimizer.epsilon", \.optimizer.epsilon, 0...1, "added to the root of the second moment"),
             .real("optimizer.weightDecay", \.optimizer.weightDecay, 0...10, "decoupled decay, matrices only"),
             .real("optimizer.clip", \.optimizer.clip, 0...1e9, "largest gradient norm; 0 for none"),
+            .real("optimizer.spike", \.optimizer.spike, 0...1e9, "leave an update out whose gradient norm is so many times the recent median; 0: never"),
             .choice("schedule.kind", \.schedule.kind, "constant, linear, cosine or wsd"),
             .real("schedule.peak", \.schedule.peak, 0...10, "learning rate after warm-up"),
             .real("schedule.minimum", \.schedule.minimum, 0...10, "learning rate at the end"),

@@ -29,6 +29,9 @@ package struct RunConfig: Hashable, Sendable {
         package var weightDecay = 0.1
         /// Largest global gradient norm; 0 switches clipping off.
         package var clip = 1.0
+        /// An update whose gradient norm is above so many times the median of the ones before is left out, if its
+        /// microbatches have the same bits wherever they are computed; 0: none is.
+        package var spike = 0.0
     }
     package struct Evaluation: Hashable, Sendable {
         /// Steps between passes over the validation text; 0: only at the end.

@@ -53,7 +53,7 @@ struct FaultInjector {
             kill(getpid(), SIGTERM)
             killLater(after: fault.seconds ?? 0)
         case .nonfinite: gradient?[count / 2] = .nan
-        case .bitflip: flip(fault.target, shared, gradient, count)
+        case .bitflip: flip(fault.target, bit: fault.bit, shared, gradient, count)
         case .labels: permutesTargets = true
         }
     }
@@ -72,8 +72,8 @@ struct FaultInjector {
         setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
     }
 
-    /// Turns over one high bit of the mantissa: a number that is wrong and looks like any other.
-    private func flip(_ target: Fault.Target, _ shared: SharedState, _ gradient: UnsafeMutablePointer<Float>?, _ count: Int) {
+    /// Turns over one bit, usually a high one of the mantissa: a number that is wrong and looks like any other.
+    private func flip(_ target: Fault.Target, bit: Int, _ shared: SharedState, _ gradient: UnsafeMutablePointer<Float>?, _ count: Int) {
         func state(_ part: Int) -> UnsafeMutablePointer<Float> { shared.state(generation: shared.currentGeneration, part: part) }
         let (floats, place) = switch target {
         case .gradient: (gradient ?? state(0), count / 2)
@@ -81,7 +81,7 @@ struct FaultInjector {
         case .firstMoment: (state(1), shared.layout.parameterFloats / 2)
         case .secondMoment: (state(2), shared.layout.parameterFloats / 2)
         }
-        floats[place] = Float(bitPattern: floats[place].bitPattern ^ 1 << 22)
+        floats[place] = Float(bitPattern: floats[place].bitPattern ^ 1 << UInt32(bit))
     }
 }
 

@@ -32,7 +32,7 @@ extension Launcher {
     /// Writes the record that makes step `committed`; from here on the step counts.
     private func record(commit committed: Int, isVetoed: Bool) throws {
         let loss = isVetoed ? LossSum(nats: 0, tokens: 0) : shared.stepLoss, norm = isVetoed ? 0 : shared.gradientNorm
-        if isVetoed { try noteVeto(committed) }
+        if isVetoed { try noteVeto(committed) } else { norms[committed] = norm }
         let generation = isVetoed ? shared.currentGeneration : shared.nextGeneration
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: generation))
         recentStates[generation] = (committed, hash)
@@ -49,10 +49,11 @@ extension Launcher {
         try noteFaults()
         stateHash = hash
         if !isVetoed { lastLoss = loss.nats / Double(loss.tokens) }
-        for incident in openIncidents where incident.plannedNanoseconds == nil {
-            notify(.message("\(incident.description); \(incident.kind == .corruption ? "it is ended" : "it had not joined yet")"))
+        // Whoever gave wrong bits is being ended: what that means is decided when it is gone.
+        for incident in openIncidents where incident.plannedNanoseconds == nil && incident.kind != .corruption {
+            notify(.message("\(incident.description); it had not joined yet"))
         }
-        openIncidents.removeAll()
+        openIncidents.removeAll { $0.plannedNanoseconds != nil || $0.kind != .corruption }
         recentCommits.append((now, committed))
         if recentCommits.count > 200 || now - recentCommits[0].nanoseconds > 10_000_000_000 && recentCommits.count > 4 {
             recentCommits.removeFirst()
@@ -61,10 +62,11 @@ extension Launcher {
 
     /// A step that cannot be: its update is left out, and the text of the next one is tried.
     private func noteVeto(_ committed: Int) throws {
-        let what = "loss \(shared.stepLoss.nats / Double(max(shared.stepLoss.tokens, 1))) and gradient norm \(shared.gradientNorm)"
+        let usual = usualNorm(before: committed).map { ", \(decimal(shared.gradientNorm / $0, 1)) times the usual" } ?? ""
+        let what = "loss \(shared.stepLoss.nats / Double(max(shared.stepLoss.tokens, 1))) and gradient norm \(shared.gradientNorm)\(usual)"
+        let before = vetoesInARow(before: committed)
         vetoed.insert(committed)
-        let inARow = (0...committed).prefix { vetoed.contains(committed - $0) }.count
-        guard inARow <= Self.vetoesMaximum, let member = members.values.first else {
+        guard before < Self.vetoesMaximum, let member = members.values.first else {
             throw UserError(.runFailed, "step \(committed) has \(what), and so have the \(Self.vetoesMaximum) before it; nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
         }
         let now = MonotonicClock.nanoseconds()

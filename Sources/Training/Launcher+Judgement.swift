@@ -18,14 +18,20 @@ struct Recheck {
     var owners: [Int: Int] = [:]
 }
 
-/// Whether a step that everybody voted for may be committed. A gradient that makes no sense is computed again elsewhere:
-/// if other bits come out, somebody is broken and is ended; if the same do, it is the text or the weights, and the
-/// update is left out. So are microbatches drawn for an audit, whose results look like any others.
+/// Whether a step that everybody voted for may be committed. A gradient that makes no sense, no number or far from what is
+/// usual, is computed again elsewhere: if other bits come out, somebody is broken and is ended; if the same do, it is the
+/// text or the weights, and the update is left out. So are microbatches drawn for an audit, whose results look like any
+/// others. All of it follows from reduced values of the lineage alone, so that every run decides alike.
 extension Launcher {
     enum Judgement { case accept, again, leaveOut }
 
-    /// So many updates in a row may be left out before the run has to stop: more, and it goes nowhere.
+    /// So many updates in a row may be left out. After that the run has to stop if there is no number still, for it goes
+    /// nowhere; and a norm that is far from the usual is the new usual.
     static let vetoesMaximum = 3
+    /// Norms that the usual one is the median of, and how many there must be.
+    private static let usualSteps = 32, usualLeast = 16
+    /// A microbatch whose gradient is so many times as long as the median of its step's is looked at first.
+    private static let outlier = 3.0
 
     func judge(step: Int) throws -> Judgement {
         if recheck?.step == step { return try judgeAgain(step) }
@@ -34,13 +40,30 @@ extension Launcher {
         var leaves: [Int: Recheck.Leaf] = [:]
         for leaf in audited { leaves[leaf] = Recheck.Leaf(reason: "audit", results: [result(leaf)]) }
         for (leaf, reason) in suspects { leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
-        if leaves.isEmpty { return isFinite ? .accept : .leaveOut }
+        if leaves.isEmpty { return makesSense(step) ? .accept : .leaveOut }
         recheck = Recheck(step: step, leaves: leaves)
-        computeAgain(Array(leaves.keys))
+        try computeAgain(Array(leaves.keys))
         return .again
     }
 
     private var isFinite: Bool { shared.stepLoss.nats.isFinite && shared.gradientNorm.isFinite }
+
+    private func makesSense(_ step: Int) -> Bool { isFinite && !isSpike(step) }
+
+    private func isSpike(_ step: Int) -> Bool {
+        guard config.optimizer.spike > 0, vetoesInARow(before: step + 1) < Self.vetoesMaximum, let usual = usualNorm(before: step + 1) else { return false }
+        return shared.gradientNorm > config.optimizer.spike * usual
+    }
+
+    /// The median gradient norm of the last updates that were made before commit `step`; nil while there are too few.
+    func usualNorm(before step: Int) -> Double? {
+        guard config.optimizer.spike > 0 else { return nil }
+        let last = (max(1, step - Self.usualSteps)..<step).compactMap { norms[$0] }.sorted()
+        return last.count < Self.usualLeast ? nil : last[last.count / 2]
+    }
+
+    /// How many updates right before commit `step` were left out.
+    func vetoesInARow(before step: Int) -> Int { (1...max(step, 1)).prefix { vetoed.contains(step - $0) }.count }
 
     /// A function of the run and the step, whoever computes.
     private func isAudited(_ step: Int, _ leaf: Int) -> Bool {
@@ -50,11 +73,12 @@ extension Launcher {
 
     /// The microbatches that a gradient which makes no sense came from.
     private func suspects(_ step: Int) -> [(leaf: Int, reason: String)] {
-        guard !isFinite else { return [] }
-        return (0..<config.batch.microbatches).filter { leaf in
-            let gradient = shared.gradient(leaf)
-            return !shared.leafLoss(leaf).isFinite || !products(gradient, gradient, count: parameters.count).square.isFinite
-        }.map { ($0, "non-finite") }
+        if makesSense(step) { return [] }
+        let leaves = 0..<config.batch.microbatches
+        let lengths = leaves.map { products(shared.gradient($0), shared.gradient($0), count: parameters.count).square.squareRoot() }
+        guard isFinite else { return leaves.filter { !shared.leafLoss($0).isFinite || !lengths[$0].isFinite }.map { ($0, "non-finite") } }
+        let limit = min(Self.outlier * lengths.sorted()[lengths.count / 2], lengths.max()!)
+        return leaves.filter { lengths[$0] >= limit }.map { ($0, "spike") }
     }
 
     private func result(_ leaf: Int) -> (replica: Int, bits: UInt64) {
@@ -65,7 +89,8 @@ extension Launcher {
 
     /// Has the leaves computed by workers that have not computed them yet, as far as there are such; the others' results
     /// stay.
-    private func computeAgain(_ leaves: [Int]) {
+    private func computeAgain(_ leaves: [Int]) throws {
+        try noteSetback(.recheck)
         recheck!.owners = [:]
         for leaf in leaves { recheck!.owners[leaf] = -1 }
         assignRechecked()
@@ -104,21 +129,21 @@ extension Launcher {
         }
         // Two against each other: a third decides.
         guard open.isEmpty else {
-            computeAgain(open)
+            try computeAgain(open)
             return .again
         }
         // What was computed again with the rest, for the loss of a worker, may have come out as no number, too.
         let fresh = suspects(step).filter { recheck!.leaves[$0.leaf] == nil }
         guard fresh.isEmpty else {
             for (leaf, reason) in fresh { recheck!.leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
-            computeAgain(fresh.map(\.leaf))
+            try computeAgain(fresh.map(\.leaf))
             return .again
         }
         let done = recheck!
         recheck = nil
         shared.setHelps(description.options.policy == .elastic)
         for (leaf, entry) in done.leaves.sorted(by: { $0.key < $1.key }) { try settle(leaf, entry, step) }
-        return isFinite ? .accept : .leaveOut
+        return makesSense(step) ? .accept : .leaveOut
     }
 
     /// Whether two agree.
@@ -132,10 +157,8 @@ extension Launcher {
             session: session, step: step, leaf: leaf, nanoseconds: now, reason: entry.reason, replicas: entry.results.map(\.replica),
             verdict: wrong == nil ? .agree : .differ, culprit: wrong?.replica))
         guard let wrong, let (slot, member) = members.first(where: { $0.value.row.replica == wrong.replica }), member.incident == nil else { return }
-        let fault = faults.indices.first {
-            [.nonfinite, .bitflip].contains(faults[$0].kind) && faults[$0].target == .gradient && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil
-        }
-        members[slot]!.incident = try open(.corruption, member, onset: now, isExact: false, fault: fault, detected: now,
+        let fault = culprit { [.nonfinite, .bitflip].contains($0.kind) && $0.target == .gradient && $0.worker == slot }
+        members[slot]!.incident = try open(.corruption, member, onset: now, isExact: false, fault: fault?.index, detected: now,
             "worker \(slot) computed other bits for microbatch \(leaf) of step \(step) than two others (\(entry.reason))")
         member.process.kill()
     }
@@ -149,8 +172,8 @@ extension Launcher {
         let now = MonotonicClock.nanoseconds()
         let owner = shared.updates.owner(of: chunk)
         guard let member = members[owner] ?? members.values.first else { return }
-        let fault = faults.indices.first { faults[$0].kind == .bitflip && faults[$0].target != .gradient && !blamed.contains($0) && shared.faultFired($0) != nil }
-        lossUnderWay = try open(.memory, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
+        let fault = culprit { $0.kind == .bitflip && $0.target != .gradient }
+        lossUnderWay = try open(.memory, member, onset: fault?.fired ?? now, fault: fault?.index, detected: now,
             "chunk \(chunk) of the state after step \(step) is not what was committed")
         let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }
         for (generation, state) in older

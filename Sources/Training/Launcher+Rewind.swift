@@ -26,6 +26,7 @@ extension Launcher {
     /// What the launcher knows of the run is that of `older` again.
     func goBack(to older: Int, hash: String, _ how: String) throws {
         try settle("\(how); \(step - older) committed step\(step - older == 1 ? "" : "s") computed again")
+        try noteSetback(.rewind, to: older)
         (step, stateHash, recheck) = (older, hash, nil)
         shared.setHelps(description.options.policy == .elastic)
         commits = CommitMachine(committed: step, lastStep: config.steps)
@@ -34,8 +35,14 @@ extension Launcher {
         probeRows.removeAll { $0.step > step }
         probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
         recentCommits.removeAll()
-        vetoed = vetoed.filter { $0 <= older }
+        (vetoed, norms) = (vetoed.filter { $0 <= older }, norms.filter { $0.key <= older })
         recentStates = recentStates.filter { $0.value.step <= older }
+    }
+
+    /// Work that was done counts for nothing from here on, for the loss under way if there is one.
+    func noteSetback(_ kind: SetbackRow.Kind, to older: Int? = nil) throws {
+        try ledger.append(SetbackRow(session: session, step: step, nanoseconds: MonotonicClock.nanoseconds(), kind: kind,
+            toStep: older ?? step, incident: kind == .recheck ? nil : lossUnderWay))
     }
 
     /// The decision on what is open has fallen.

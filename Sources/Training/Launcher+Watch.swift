@@ -37,8 +37,7 @@ func processState(_ pid: pid_t) -> Character? {
 /// Hangs are found by the lack of progress. A worker that has something to do and records nothing new is suspected;
 /// the time that the kernel ran it, or let it wait for a processor, is no sign of a hang, so that load raises no alarm.
 extension Launcher {
-    /// A worker that has stood still for so many median steps is taken for hung, and never sooner than the floor.
-    static let hangSteps = 2.0
+    /// Nobody is taken for hung sooner, however short the steps are.
     static let hangFloorNanoseconds: UInt64 = 60_000_000
     /// Reading text and coming up may wait for a disk.
     static let diskFloorNanoseconds: UInt64 = 2_000_000_000
@@ -62,7 +61,7 @@ extension Launcher {
     private var hangLimit: UInt64 {
         let paced = 2 * description.options.leafNanoseconds
         guard let median = medianStepNanoseconds else { return max(Self.startFloorNanoseconds, paced) }
-        return max(Self.hangFloorNanoseconds, UInt64(Self.hangSteps * Double(median)), paced)
+        return max(Self.hangFloorNanoseconds, UInt64(description.options.hangSteps * Double(median)), paced)
     }
 
     func watchWorkers(at now: UInt64) throws {
@@ -147,9 +146,9 @@ extension Launcher {
     /// is gone.
     private func fence(_ slot: Int, _ what: String, at now: UInt64) throws {
         let member = members[slot]!
-        let fault = faults.indices.first { faults[$0].kind == .hang && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+        let fault = culprit { $0.kind == .hang && $0.worker == slot }
         let since = member.ring?.newest?.nanoseconds ?? member.row.spawnedNanoseconds
-        members[slot]!.incident = try open(.hang, member, onset: fault.flatMap { shared.faultFired($0) } ?? since, fault: fault, detected: now,
+        members[slot]!.incident = try open(.hang, member, onset: fault?.fired ?? since, fault: fault?.index, detected: now,
             "worker \(slot) \(what) of step \(step)")
         member.process.kill()
     }

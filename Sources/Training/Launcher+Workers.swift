@@ -104,11 +104,19 @@ extension Launcher {
         // Its last words name the fault; one that a notice ran out on has said nothing.
         var fault = last?.phase == .fault ? Int(last!.unit) : nil
         if fault == nil, exit == .signalled(signal: Int(SIGKILL)) {
-            fault = faults.indices.first { faults[$0].kind == .preempt && faults[$0].worker == row.slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+            fault = culprit { $0.kind == .preempt && $0.worker == row.slot }?.index
         }
         let place = fault.map { " at \(faults[$0].point.rawValue)" } ?? last?.phase.map { " in \($0)" } ?? " before its first sign"
         return try open(kind, member, onset: last?.phase == .fault ? last!.nanoseconds : detected, isExact: last?.phase == .fault, fault: fault,
             detected: detected, "worker \(row.slot) \(cause)\(place) of step \(step)")
+    }
+
+    /// The first injected fault of a kind that has struck and that nobody blames for anything yet.
+    func culprit(_ fits: (Fault) -> Bool) -> (index: Int, fired: UInt64)? {
+        for index in faults.indices where fits(faults[index]) && !blamed.contains(index) {
+            if let fired = shared.faultFired(index) { return (index, fired) }
+        }
+        return nil
     }
 
     /// - Parameters:

@@ -86,10 +86,12 @@ package final class Launcher {
     var spawns: [(slot: Int, at: UInt64)] = [] // replacements that wait for their time
     var lastWatch: UInt64 = 0
     var lossUnderWay: Int?                     // the incident whose consequences are being drawn
+    var attemptDiscarded = false               // and everybody begins the step again
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
     var ownersMoved = false                    // by a recheck: the plan is to be written again
     var vetoed: Set<Int>                       // steps of the lineage whose update was left out
+    var norms: [Int: Double]                   // gradient norms of the others
     /// What committed states lie in which generation.
     var recentStates: [Int: (step: Int, hash: String)] = [:]
     var writer: CheckpointProcess?
@@ -116,7 +118,7 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
-        vetoed = run.start.vetoed
+        (vetoed, norms) = (run.start.vetoed, run.start.norms)
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
@@ -243,10 +245,9 @@ package final class Launcher {
         for (slot, member) in members where member.incident == nil && !shared.stopRequested {
             let (replica, state) = shared.slotState(slot)
             guard replica == member.row.replica, state == .draining else { continue }
-            let now = MonotonicClock.nanoseconds()
-            let fault = faults.indices.first { faults[$0].kind == .preempt && faults[$0].worker == slot && !blamed.contains($0) && shared.faultFired($0) != nil }
+            let now = MonotonicClock.nanoseconds(), fault = culprit { $0.kind == .preempt && $0.worker == slot }
             members[slot]!.isDraining = true
-            members[slot]!.incident = try open(.preempt, member, onset: fault.flatMap { shared.faultFired($0) } ?? now, fault: fault, detected: now,
+            members[slot]!.incident = try open(.preempt, member, onset: fault?.fired ?? now, fault: fault?.index, detected: now,
                 "worker \(slot) was told to make room during step \(step)")
             try apply(views.receive(.draining(slot: slot)), ring: true)
         }
@@ -284,7 +285,8 @@ package final class Launcher {
             case .close(let slot): try closeSlot(slot)
             case .discard:
                 shared.discardAttempt(units: shared.due(step, config))
-                for index in openIncidents.indices { openIncidents[index].discarded = true }
+                try noteSetback(.discard)
+                attemptDiscarded = true
             case .abandon(let slot, let reason): notify(.message("worker \(slot) is not started again: \(reason); see \(folder.file("logs"))"))
             case .replan(let plan): write(plan)
             case .announce(let view, let moved, let reason): try announce(view, leavesReassigned: moved, reason: reason, ring: ring)
@@ -317,9 +319,10 @@ package final class Launcher {
             openIncidents[index].leavesReassigned = leavesReassigned
             try ledger.put(openIncidents[index])
             let rest = view.members.count
-            let done = openIncidents[index].discarded ? "the attempt is thrown away" : "\(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved"
+            let done = attemptDiscarded ? "the attempt is thrown away" : "\(leavesReassigned) microbatch\(leavesReassigned == 1 ? "" : "es") moved"
             notify(.message("\(openIncidents[index].description); \(done); \(rest) worker\(rest == 1 ? "" : "s") in view \(view.number)"))
         }
+        attemptDiscarded = false
         if openIncidents.isEmpty { notify(.message("view \(view.number): \(reason); \(view.members.count) of \(slotRows.count { $0.closedNanoseconds <= $0.openedNanoseconds }) workers")) }
     }
 

@@ -37,7 +37,7 @@ extension PreparedRun {
         var remarks: [String] = []
         let shared: SharedState
         if let adopted = try adopt(config, description, parameters, record) {
-            (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.lastHash, "shared memory")
+            (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
@@ -45,7 +45,7 @@ extension PreparedRun {
             shared = try segment(config, description, parameters)
             do {
                 (start.step, start.stateHash) = try restore(
-                    into: shared, config, parameters, last: record.commits.last?.step ?? 0, hasInitial: record.facts[RunFact.initialHash] != nil, folder, &remarks)
+                    into: shared, config, parameters, last: record.position.step, hasInitial: record.facts[RunFact.initialHash] != nil, folder, &remarks)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
                 try options.validate(from: start.step)
             } catch {
@@ -53,7 +53,9 @@ extension PreparedRun {
                 throw error
             }
         }
-        start.vetoed = Set(Dictionary(record.commits.map { ($0.step, $0.isVetoed) }, uniquingKeysWith: { $1 }).filter { $0.value && $0.key <= start.step }.keys)
+        let lineage = Dictionary(record.commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 }).filter { $0.key <= start.step }
+        start.vetoed = Set(lineage.filter(\.value.isVetoed).keys)
+        start.norms = lineage.filter { !$0.value.isVetoed }.mapValues(\.gradientNorm)
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)
@@ -76,13 +78,12 @@ extension PreparedRun {
         } catch {
             return nil
         }
-        let step = record.commits.last?.step ?? 0
-        // The record comes before the announcement, and that is several words: the launcher may have died anywhere in
-        // between. Whichever generation has the recorded state is the one.
+        let (step, hash) = record.position
+        // The record, of a commit or of going back, comes before the announcement, and that is several words: the launcher
+        // may have died anywhere in between. Whichever generation has the recorded state is the one.
         let likely = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
         let generations = [likely] + (0..<SharedLayout.generationCount).filter { $0 != likely }
-        guard shared.committedStep == step || shared.committedStep == step - 1,
-            let generation = generations.first(where: { fingerprintState(shared, generation: $0, step: step) == record.lastHash })
+        guard let generation = generations.first(where: { fingerprintState(shared, generation: $0, step: step) == hash })
         else { return nil }
         shared.prepareAdoption(step: step, generation: generation)
         return shared
@@ -168,9 +169,4 @@ extension PreparedRun {
         var gone = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&gone, 1, 5_000)
     }
-}
-
-extension RunRecord {
-    /// The state hash of the last commit, or of the initial state.
-    var lastHash: String { commits.last?.stateHash ?? facts[RunFact.initialHash] ?? "" }
 }

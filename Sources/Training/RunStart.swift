@@ -17,6 +17,8 @@ package struct SessionStart {
     package var nextReplica = 1, nextIncident = 1, lastView = 0
     /// Steps up to it whose update was left out.
     package var vetoed: Set<Int> = []
+    /// Gradient norms of the others, by step.
+    package var norms: [Int: Double] = [:]
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
     /// `initial`, `checkpoint` or `shared memory`.
@@ -35,6 +37,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var respawnSeconds = 0.0
     /// Paced mode: what a microbatch takes on a virtual device of each worker; nil: as long as it takes here.
     package var leafMilliseconds: Double?
+    /// How many median steps a worker that has something to do may stand still before it is taken for hung.
+    package var hangSteps = 2.0
     /// Binds each worker to a processor of its own.
     package var pinned = false
     /// Off only to measure what the instruments cost: such a run's ledger does not close.
@@ -59,6 +63,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         if slots > SharedLayout.slotsMaximum { throw UserError(.usage, "\(workers) workers and \(spares) spares: at most \(SharedLayout.slotsMaximum) fit on one host") }
         if auditShare < 0 || auditShare > 1 { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
         if respawnSeconds < 0 || respawnSeconds > 3600 { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
+        if hangSteps < 1 || hangSteps > 1e6 { throw UserError(.usage, "--hang-steps \(hangSteps): from 1 to 1000000 median steps") }
         if let leaf = leafMilliseconds, leaf <= 0 || leaf > 60_000 { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
         if pinned && slots > Int(cs_available_cores()) {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")

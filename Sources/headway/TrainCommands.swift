@@ -24,6 +24,9 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Time from the loss of a worker to the start of its replacement.", valueName: "seconds"))
     var respawnDelay: Double?
 
+    @Option(help: ArgumentHelp("A worker that has something to do and stands still for so many median steps, at least 60 ms, is taken for hung (default: 2).", valueName: "steps"))
+    var hangSteps: Double?
+
     @Option(help: ArgumentHelp("Paced mode: each microbatch takes this long on a virtual device of the worker; for more workers than processors.", valueName: "milliseconds"))
     var pace: Double?
 
@@ -55,6 +58,7 @@ struct SessionFlags: ParsableArguments {
         options.policy = policy ?? before.policy
         options.spares = spares ?? before.spares
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds
+        options.hangSteps = hangSteps ?? before.hangSteps
         options.leafMilliseconds = pace ?? before.leafMilliseconds
         options.auditShare = audit ?? before.auditShare
         options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed, fired: fired)

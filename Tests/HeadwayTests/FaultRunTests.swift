@@ -81,6 +81,34 @@ extension HeadwayCommand {
             #expect(RunAccount(record).fates.counts[.duplicate, default: 0] >= 120 * 8)
         }
 
+        @Test func `a gradient that is far too long is computed again without an audit, and who made it is ended`() throws {
+            let record = try run(["bitflip worker=2 step=60 bit=30"], more: ["optimizer.spike=1000"])
+            #expect(record.incidents.map(\.kind) == [.corruption] && record.incidents[0].slot == 2)
+            #expect(record.rechecks.contains { $0.reason == "spike" && $0.verdict == .differ && $0.step == 60 })
+        }
+
+        @Test func `updates far from the usual are left out, alike for any number of workers, and at most three in a row`() throws {
+            let records = try [(1, []), (3, ["crash worker=1 step=61"])].map { workers, faults in
+                let run = try TestRun()
+                try #require(run.train(workers: workers, Self.settings + ["optimizer.spike=1.05"], faults: faults).finish() == .exited(0))
+                try run.expectVerified()
+                return try run.record
+            }
+            let vetoed = records.map { $0.commits.filter(\.isVetoed).map(\.step) }
+            #expect(vetoed[0] == vetoed[1] && vetoed[0].count > 3 && vetoed[0].allSatisfy { $0 > 16 }, "\(vetoed)")
+            #expect(vetoed[0].allSatisfy { step in !(1...3).allSatisfy { vetoed[0].contains(step - $0) } }, "\(vetoed)")
+            #expect(records[0].facts[RunFact.finalDigest] == records[1].facts[RunFact.finalDigest])
+            #expect(records.allSatisfy { $0.rechecks.allSatisfy { $0.reason == "spike" && $0.verdict == .agree } })
+        }
+
+        @Test func `what a recheck throws away counts as done twice`() throws {
+            let account = RunAccount(try run([], ["--audit", "0.2"]))
+            let again = account.attribution.intervals.filter { $0.category == .duplicate }
+            // Beside the microbatches, every audited step reduced and updated in vain.
+            #expect(account.record.setbacks.count > 80 && account.record.setbacks.allSatisfy { $0.kind == .recheck })
+            #expect(again.count > account.fates.counts[.duplicate, default: 0] + account.record.setbacks.count)
+        }
+
         @Test func `an audit of a tenth looks at about a tenth, and changes nothing`() throws {
             let record = try run([], ["--audit", "0.1"])
             #expect((60...140).contains(record.rechecks.count) && record.rechecks.allSatisfy { $0.verdict == .agree && $0.replicas.count == 2 })
@@ -126,7 +154,8 @@ extension HeadwayCommand {
             case "elastic":
                 #expect(record.commits.count == 120 && incidents.allSatisfy { $0.microbatchesLost <= 1 })
             case "discard":
-                #expect(record.commits.count == 120 && record.incidents.allSatisfy(\.discarded))
+                #expect(record.commits.count == 120 && record.setbacks.map(\.kind) == [.discard, .discard, .discard])
+                #expect(record.setbacks.map(\.incident) == record.incidents.map(\.incident))
                 // The second and the third struck when every microbatch of the step was done.
                 #expect(incidents[1].microbatchesLost == 8 && incidents[2].microbatchesLost == 8)
             default:

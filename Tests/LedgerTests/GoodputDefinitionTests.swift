@@ -49,7 +49,7 @@ import Ledger
         run.die(0)
         run.spawn(0, incident: 1)
         run.now += 30 * second
-        run.step = 40
+        run.rewind(to: 40, for: 1)
         run.wholeSteps(60)
         run.close()
         run.record.checkpoints = [checkpoint(40, at: 41), checkpoint(100, at: 140)]

@@ -57,7 +57,7 @@ import Ledger
         crashInForward(&run)
         run.spawn(0, incident: 1)
         run.now += 30 * second
-        run.step = 40
+        run.rewind(to: 40, for: 1)
         run.wholeSteps(60)
         run.close()
         let account = expect(run, budget: 140.5, ["P1": 100, "W1": 0.5, "W2": 9, "F5": 30, "I2": 1])
@@ -104,7 +104,7 @@ import Ledger
         var run = RunScript()
         run.begin(slots: 1, initialise: second)
         run.wholeSteps(80)
-        run.step = 50
+        run.rewind(to: 50)
         run.wholeSteps(50)
         run.close()
         let account = expect(run, budget: 131, ["P1": 100, "W2": 30, "I2": 1])
@@ -131,7 +131,7 @@ import Ledger
 
     @Test func j2EmptySlotThenARewindInPlace() {
         var run = afterAnEmptyMinute()
-        run.step = 40
+        run.rewind(to: 40, for: 1)
         run.wholeSteps(60, slots: 2)
         run.close()
         _ = expect(run, budget: 342, ["P1": 200, "W2": 20, "F6": 60, "F12": 60, "I2": 2])

@@ -62,6 +62,12 @@ struct RunScript {
             gradientNorm: 1, learningRate: 1e-3, parentHash: "state-\(step - 1)", stateHash: "state-\(step)", leafReplicas: leaves))
     }
 
+    /// Goes back to an older state now.
+    mutating func rewind(to older: Int, for incident: Int? = nil) {
+        record.setbacks.append(SetbackRow(session: session, step: step, nanoseconds: now, kind: .rewind, toStep: older, incident: incident))
+        step = older
+    }
+
     /// A whole step of all slots in lockstep: leaf s by slot s, each taking its own time, the slowest deciding.
     mutating func wholeStep(_ durations: [UInt64]) {
         let slowest = durations.max() ?? 0

@@ -10,7 +10,7 @@ import Testing
         "data.corpus": "text", "data.files": "a.txt,dir/b c.txt", "data.tokenizer": "char", "data.validation": "0.05",
         "data.talesBytes": "12345", "data.talesSeed": "3", "batch.sequences": "32", "batch.microbatches": "4",
         "optimizer.beta1": "0.8", "optimizer.beta2": "0.95", "optimizer.epsilon": "1e-07", "optimizer.weightDecay": "0.01",
-        "optimizer.clip": "0.0", "schedule.kind": "wsd", "schedule.peak": "0.0007", "schedule.minimum": "1e-05",
+        "optimizer.clip": "0.0", "optimizer.spike": "8.0", "schedule.kind": "wsd", "schedule.peak": "0.0007", "schedule.minimum": "1e-05",
         "schedule.warmup": "9", "schedule.decayFraction": "0.3", "evaluation.every": "11", "evaluation.tokens": "4096",
         "probe.budget": "0.02", "probe.window": "70", "checkpoint.every": "13", "checkpoint.keep": "5", "cost.workerHour": "1.25", "cost.currency": "EUR",
     ]

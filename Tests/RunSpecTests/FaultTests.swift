@@ -35,7 +35,7 @@ import Testing
 
     private static let kinds = "it begins with the kind of fault, one of crash, segfault, hang, slow, preempt, nonfinite, bitflip, labels, as in 'crash worker=1 step=50 point=backward'"
     private static let points = "there are forward, backward, leafDone, publish, reduce, update, vote, commit, join, recovery, snapshot, persist, manifest, rename"
-    private static let keys = "there are worker, step, at, point, for, notice, speed, target"
+    private static let keys = "there are worker, step, at, point, for, notice, speed, target, bit"
 
     @Test(arguments: [
         ("", kinds),
@@ -56,11 +56,11 @@ import Testing
         ("crash step=2", "say whom it strikes: worker=1, launcher or writer"),
         ("crash worker=1", "say when, as in step=50 or at=2.5s"),
         ("crash worker=1 at=2.5", "`at` must be a time in seconds, as in at=2.5s, not `2.5`"),
-        ("crash worker=1 step=2 for=1s", "`for` says nothing of crash; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` with bitflip"),
-        ("crash worker=1 step=2 target=parameters", "`target` says nothing of crash; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` with bitflip"),
+        ("crash worker=1 step=2 for=1s", "`for` says nothing of crash; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` and `bit` with bitflip"),
+        ("crash worker=1 step=2 target=parameters", "`target` says nothing of crash; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` and `bit` with bitflip"),
         ("crash launcher worker=1 step=2", "`worker=1` says again, or otherwise, what another word says; say it once"),
         ("crash worker=1 step=2 at=3s", "`at=3s` says again, or otherwise, what another word says; say it once"),
-        ("hang worker=1 step=2 notice=1s", "`notice` says nothing of hang; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` with bitflip"),
+        ("hang worker=1 step=2 notice=1s", "`notice` says nothing of hang; `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` and `bit` with bitflip"),
         ("slow worker=1 step=2 speed=0", "`speed` must be above 0 and at most 1, not `0`"),
         ("labels launcher step=2", "labels can strike a worker only"),
     ])
