@@ -120,6 +120,9 @@ package struct ViewMachine: Sendable {
         }
     }
 
+    /// How often in a row the slot's workers have ended before their first commit.
+    package func startFailures(of slot: Int) -> Int { startFailures[slot] }
+
     private func count(_ states: Slot...) -> Int { slots.count { states.contains($0) } }
 
     /// Slots that are wanted and have, or will have, a worker.

@@ -43,6 +43,9 @@ package final class Launcher {
     /// How many writers are started for the last checkpoint, when one after the other is killed.
     static let finalWritersMaximum = 2
 
+    /// What the first replacement of a worker that ended before its first commit waits.
+    static let backoffNanoseconds: UInt64 = 100_000_000
+
     struct Member {
         var process: WorkerProcess
         var row: ReplicaRow
@@ -269,7 +272,10 @@ package final class Launcher {
         for effect in effects {
             switch effect {
             case .spawn(let slot):
-                let delay = replacementFor[slot] == nil ? 0 : UInt64(description.options.respawnSeconds * 1e9)
+                let asked = replacementFor[slot] == nil ? 0 : UInt64(description.options.respawnSeconds * 1e9)
+                // Whatever kills workers as they come may pass: each further try waits twice as long.
+                let failures = views.startFailures(of: slot)
+                let delay = max(asked, failures == 0 ? 0 : Self.backoffNanoseconds << UInt64(failures - 1))
                 if delay == 0 { try spawn(slot) } else { spawns.append((slot, MonotonicClock.nanoseconds() + delay)) }
             case .dismiss(let slot):
                 shared.dismiss(slot)

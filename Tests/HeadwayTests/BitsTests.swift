@@ -88,9 +88,12 @@ extension HeadwayCommand {
         }
 
         @Test func `a slot whose workers never get ready is abandoned and the others do its work`() throws {
-            let run = try TestRun(), faults = Array(repeating: "crash worker=1 step=0 point=join", count: 3)
-            let record = try run.expectFinished(run.train(workers: 2, faults: faults))
+            let run = try TestRun(), faults = Array(repeating: "crash worker=1 step=0 point=join", count: 3), settings = ["steps=600"]
+            let record = try run.expectFinished(run.train(workers: 2, settings, faults: faults), settings, steps: 600)
             #expect(record.incidents.count == 3 && record.replicas.count == 4 && record.views.allSatisfy { $0.members.count == 1 })
+            // Each try waits twice as long as the one before.
+            let waits = zip(record.replicas.filter { $0.slot == 1 }.dropFirst(), record.incidents).map { $0.spawnedNanoseconds - $1.detectedNanoseconds }
+            #expect(waits.count == 2 && waits[0] >= 100_000_000 && waits[1] >= 200_000_000, "\(waits)")
         }
 
         @Test func `when no worker ever gets ready the run fails with a reason and leaves nothing`() throws {
