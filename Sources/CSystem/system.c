@@ -150,6 +150,8 @@ int cs_next_signal(int signalDescriptor) {
 
 int cs_lock_file(int fd) { return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
 
+void cs_start_writeback(int fd) { (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
 uint32_t cs_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const uint8_t *p = bytes;
     uint64_t c = (uint32_t)~crc;

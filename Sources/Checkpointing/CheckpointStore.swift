@@ -76,6 +76,9 @@ package struct CheckpointStore {
 
     func path(of step: Int) -> String { "\(folder)/\(Self.name(of: step))" }
 
+    /// The files with data of a checkpoint, whether or not they are there.
+    package func files(ofStep step: Int) -> [String] { CheckpointFile.allCases.map { "\(path(of: step))/\($0.rawValue)" } }
+
     /// Where a checkpoint of this process grows, and where one that is replaced or pruned waits for its removal.
     func temporaryPath(of step: Int) -> String { path(of: step) + ".tmp-\(process)" }
     func displacedPath(of step: Int) -> String { path(of: step) + ".old.tmp-\(process)" }

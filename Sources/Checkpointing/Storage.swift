@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// One call to the file system that failed.
@@ -76,7 +77,11 @@ package struct DiskStorage: Storage, Sendable {
     package func write(_ bytes: UnsafeRawBufferPointer, to file: OpenFile) throws(StorageError) -> Int {
         while true {
             let written = Glibc.write(file.descriptor, bytes.baseAddress, bytes.count)
-            if written > 0 || bytes.isEmpty && written == 0 { return written }
+            if written > 0 || bytes.isEmpty && written == 0 {
+                // The disk begins now, not when `sync` waits for it; whether it can is its own affair.
+                cs_start_writeback(file.descriptor)
+                return written
+            }
             // No progress and no error cannot last: it is taken for a full device.
             guard written < 0 else { throw StorageError(.write, file.path, code: ENOSPC) }
             if errno != EINTR { throw StorageError(.write, file.path) }

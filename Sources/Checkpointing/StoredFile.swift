@@ -14,12 +14,12 @@ package struct FileRecord: Codable, Hashable, Sendable {
 /// Writes one file in pieces of 1 MiB. Its hashes are those of the bytes handed to the disk, also if the source
 /// changed meanwhile.
 struct FileWriter: ~Copyable {
-    static let pieceBytes = 1 << 20
+    static let pieceBytes = PieceHasher.pieceBytes
     private let storage: any Storage
     private let file: OpenFile
-    private var piece: [UInt8] = []
-    private var sha256 = SHA256Stream()
-    private var crc32c: [UInt32] = []
+    private let hasher = PieceHasher()
+    /// The piece that is being filled.
+    private var piece: UnsafeMutableRawBufferPointer, filled = 0
     private(set) var bytes = 0
 
     /// Creates `path`, lets `fill` append, and returns when the contents are durable. The name is durable only
@@ -46,36 +46,34 @@ struct FileWriter: ~Copyable {
     private init(storage: any Storage, file: OpenFile) {
         self.storage = storage
         self.file = file
-        piece.reserveCapacity(Self.pieceBytes)
+        piece = hasher.buffer()
     }
 
     mutating func append(_ source: UnsafeRawBufferPointer) throws(StorageError) {
         bytes += source.count
         var rest = source[...]
         while !rest.isEmpty {
-            let part = rest.prefix(Self.pieceBytes - piece.count)
-            piece.append(contentsOf: UnsafeRawBufferPointer(rebasing: part))
+            let part = rest.prefix(Self.pieceBytes - filled)
+            piece[filled...].copyBytes(from: part)
+            filled += part.count
             rest = rest.dropFirst(part.count)
-            if piece.count == Self.pieceBytes { try flush() }
+            if filled == Self.pieceBytes { try flush() }
         }
     }
 
     private mutating func flush() throws(StorageError) {
-        if piece.isEmpty { return }
+        if filled == 0 { return }
+        let all = UnsafeRawBufferPointer(rebasing: piece[..<filled])
+        // Hashed while it is written.
+        hasher.add(own: all)
         var written = 0
-        while written < piece.count {
-            written += try piece.span.withUnsafeBytes { all throws(StorageError) in
-                try storage.write(UnsafeRawBufferPointer(rebasing: all[written...]), to: file)
-            }
-        }
-        piece.withUnsafeBytes { sha256.update($0) }
-        crc32c.append(piece.withUnsafeBytes { cs_crc32c(0, $0.baseAddress, $0.count) })
-        piece.removeAll(keepingCapacity: true)
+        while written < filled { written += try storage.write(UnsafeRawBufferPointer(rebasing: all[written...]), to: file) }
+        (piece, filled) = (hasher.buffer(), 0)
     }
 
     private consuming func finish() -> FileRecord {
-        let name = file.path.split(separator: "/").last ?? ""
-        return FileRecord(name: String(name), bytes: bytes, sha256: sha256.finish(), crc32c: crc32c)
+        let name = file.path.split(separator: "/").last ?? "", hashes = hasher.finish()
+        return FileRecord(name: String(name), bytes: bytes, sha256: hashes.sha256, crc32c: hashes.crc32c)
     }
 }
 

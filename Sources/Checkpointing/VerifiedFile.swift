@@ -1,14 +1,10 @@
-import CSystem
-import RunSpec
-
-/// Reads a file of a checkpoint once, front to back, and compares it with its record on the way: each MiB as soon
-/// as it is complete, the whole at the end. What was read is to be believed only after `finish`.
+/// Reads a file of a checkpoint once, front to back, and compares it with its record: what was read is to be believed
+/// only after `finish`, and may not be changed or freed before it.
 struct VerifiedFile: ~Copyable {
     private let file: ReadableFile
     private let record: FileRecord
     private var position = 0
-    private var sha256 = SHA256Stream()
-    private var crc32c: UInt32 = 0
+    private let hasher = PieceHasher()
 
     /// Opens the file and compares its size.
     init(folder: String, _ record: FileRecord) throws(CheckpointDamage) {
@@ -23,6 +19,8 @@ struct VerifiedFile: ~Copyable {
         self.record = record
     }
 
+    deinit { hasher.wait() }
+
     static func open(_ path: String, absent: CheckpointDamage) throws(CheckpointDamage) -> ReadableFile {
         do throws(StorageError) {
             return try ReadableFile(path)
@@ -35,39 +33,30 @@ struct VerifiedFile: ~Copyable {
     mutating func read(into target: UnsafeMutableRawBufferPointer) throws(CheckpointDamage) {
         var rest = target[...]
         while !rest.isEmpty {
-            let part = rest.prefix(FileWriter.pieceBytes - position % FileWriter.pieceBytes)
-            try readWithinPiece(UnsafeMutableRawBufferPointer(rebasing: part))
+            let part = UnsafeMutableRawBufferPointer(rebasing: rest.prefix(PieceHasher.pieceBytes))
+            try fill(part)
+            // Hashed while the next part is read.
+            hasher.add(UnsafeRawBufferPointer(part))
             rest = rest.dropFirst(part.count)
         }
     }
 
-    private mutating func readWithinPiece(_ part: UnsafeMutableRawBufferPointer) throws(CheckpointDamage) {
+    private mutating func fill(_ part: UnsafeMutableRawBufferPointer) throws(CheckpointDamage) {
         let count: Int
         do throws(StorageError) { count = try file.read(into: part, at: position) } catch { throw .unreadable(error) }
         guard count == part.count else {
             throw .truncated(file: record.name, foundBytes: position + count, expectedBytes: record.bytes)
         }
-        sha256.update(UnsafeRawBufferPointer(part))
-        crc32c = cs_crc32c(crc32c, part.baseAddress, part.count)
         position += part.count
-        if position % FileWriter.pieceBytes == 0 || position == record.bytes {
-            let piece = (position - 1) / FileWriter.pieceBytes
-            guard crc32c == record.crc32c[piece] else {
-                throw .contents(file: record.name, mebibyte: piece, of: record.crc32c.count)
-            }
-            crc32c = 0
-        }
     }
 
     mutating func skip(_ count: Int) throws(CheckpointDamage) {
-        let scratch = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(count, FileWriter.pieceBytes), alignment: MemoryLayout<UInt64>.alignment)
-        defer { scratch.deallocate() }
         var rest = count
         while rest > 0 {
-            let part = min(rest, scratch.count)
-            try read(into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<part]))
-            rest -= part
+            let part = UnsafeMutableRawBufferPointer(rebasing: hasher.buffer().prefix(rest))
+            try fill(part)
+            hasher.add(own: UnsafeRawBufferPointer(part))
+            rest -= part.count
         }
     }
 
@@ -87,13 +76,20 @@ struct VerifiedFile: ~Copyable {
     }
 
     private mutating func bytes(_ count: Int) throws(CheckpointDamage) -> [UInt8] {
-        try byteArray(count) { buffer throws(CheckpointDamage) in try read(into: buffer) }
+        try byteArray(count) { buffer throws(CheckpointDamage) in
+            // The array goes where it likes.
+            defer { hasher.wait() }
+            try read(into: buffer)
+        }
     }
 
     /// Ends the reading, for which every byte must have been read or skipped.
     consuming func finish() throws(CheckpointDamage) {
         precondition(position == record.bytes, "\(record.name) read up to \(position) of \(record.bytes) bytes")
-        let name = record.name, expected = record.sha256, found = sha256.finish()
-        guard found == expected else { throw .digest(file: name, found: found, expected: expected) }
+        let found = hasher.finish()
+        if let piece = record.crc32c.indices.first(where: { found.crc32c[$0] != record.crc32c[$0] }) {
+            throw .contents(file: record.name, mebibyte: piece, of: record.crc32c.count)
+        }
+        guard found.sha256 == record.sha256 else { throw .digest(file: record.name, found: found.sha256, expected: record.sha256) }
     }
 }

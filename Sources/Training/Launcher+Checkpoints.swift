@@ -167,7 +167,7 @@ package struct CheckpointWriter {
 
 extension ParameterLayout {
     /// The parameters as checkpoints name them.
-    var stateEntries: [StateEntry] {
+    package var stateEntries: [StateEntry] {
         slots.map { StateEntry(name: $0.name, shape: $0.shape, offset: $0.offset, count: $0.count) }
     }
 }

@@ -10,7 +10,7 @@ import Training
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine and this trainer.",
-        discussion: "The machine is never quiet: read ratios, not absolute figures.", subcommands: [BenchStep.self, BenchInstruments.self, BenchGEMM.self])
+        discussion: "The machine is never quiet: read ratios, not absolute figures.", subcommands: [BenchStep.self, BenchCheckpoint.self, BenchInstruments.self, BenchGEMM.self])
 }
 
 struct BenchGEMM: ParsableCommand, MultipliesMatrices {
@@ -127,7 +127,9 @@ struct StepBench {
     }
 
     /// One run of so many workers, timed.
-    func measure(workers: Int, instrumented: Bool = true, peakBefore: Double = 0) throws -> Measurement {
+    func measure(workers: Int, instrumented: Bool = true, peakBefore: Double = 0, change: (inout RunConfig) -> Void = { _ in }) throws -> Measurement {
+        var config = config
+        change(&config)
         let pinned = workers <= Machine.cores, folder = folder + "/run"
         var options = SessionOptions(workers: workers)
         (options.pinned, options.instrumented) = (pinned, instrumented)
@@ -147,14 +149,32 @@ struct StepBench {
         try FileManager.default.removeItem(atPath: folder)
         return Measurement(
             workers: workers, tokensPerStep: config.tokensPerStep, medianSeconds: median, bestSeconds: durations[0],
-            typicalSeconds: typical.reduce(0, +) / Double(typical.count),
+            typicalSeconds: typical.reduce(0, +) / Double(typical.count), meanSeconds: steps.map(\.seconds).reduce(0, +) / Double(steps.count),
+            commitWaitSeconds: Self.commitWait(record, from: warmup) / Double(steps.count * workers),
+            checkpoints: record.checkpoints.count { $0.durableNanoseconds != nil && $0.step < config.steps },
             flopsPerToken: Transformer.flopsPerToken(prepared.config.model), peak: peak,
             allocations: Int(record.facts[RunFact.stepAllocations] ?? "") ?? -1)
     }
 
+    /// All workers' time between a vote and the next thing they do, after the first steps, in seconds.
+    private static func commitWait(_ record: RunRecord, from step: Int) -> Double {
+        record.flights.values.reduce(0) { sum, events in
+            zip(events, events.dropFirst()).reduce(sum) { sum, pair in
+                let (event, next) = pair
+                guard event.phase == .awaitCommit, Int(event.step) >= step, next.phase != .leave else { return sum }
+                return sum + Double(next.nanoseconds - min(next.nanoseconds, event.nanoseconds)) * 1e-9
+            }
+        }
+    }
+
     struct Measurement {
         let workers: Int, tokensPerStep: Int
-        let medianSeconds: Double, bestSeconds: Double, typicalSeconds: Double, flopsPerToken: Double, peak: Double
+        let medianSeconds: Double, bestSeconds: Double, typicalSeconds: Double, meanSeconds: Double
+        /// Of a worker and step: from its own vote to the next step.
+        let commitWaitSeconds: Double
+        /// Before the last one, which nobody waits for.
+        let checkpoints: Int
+        let flopsPerToken: Double, peak: Double
         let allocations: Int
 
         var tokensPerSecond: Double { Double(tokensPerStep) / medianSeconds }

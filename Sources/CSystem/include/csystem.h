@@ -64,6 +64,8 @@ int cs_noted_interrupt(void);
 int cs_next_signal(int signalDescriptor);
 /// Takes the whole-file lock without waiting. 0, or errno (EWOULDBLOCK: somebody holds it).
 int cs_lock_file(int fd);
+/// Has the kernel begin to write the file's changed pages to the disk; waits for none of them.
+void cs_start_writeback(int fd);
 /// CRC-32C (Castagnoli) of the bytes, continuing from `crc` (0 to start).
 uint32_t cs_crc32c(uint32_t crc, const void *bytes, size_t count);
 
