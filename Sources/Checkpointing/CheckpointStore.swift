@@ -98,15 +98,19 @@ package struct CheckpointStore {
     /// only before the first save. The names removed.
     @discardableResult
     package func removeAbandoned() throws(CheckpointError) -> [String] {
-        var removed: [String] = []
-        for name in try folderNames().sorted() {
-            guard let owner = Self.owner(of: name), owner == process || kill(owner, 0) != 0 && errno == ESRCH else {
-                continue
-            }
-            do throws(StorageError) { try storage.remove("\(folder)/\(name)") } catch { throw .storage(error) }
-            removed.append(name)
+        let abandoned = try folderNames().sorted().filter { name in
+            guard let owner = Self.owner(of: name) else { return false }
+            return owner == process || kill(owner, 0) != 0 && errno == ESRCH
         }
-        return removed
+        if abandoned.isEmpty { return [] }
+        do throws(StorageError) {
+            // One that was taken out of sight may come back in a power cut until this: then it must be whole.
+            try storage.syncDirectory(folder)
+            for name in abandoned { try storage.remove("\(folder)/\(name)") }
+        } catch {
+            throw .storage(error)
+        }
+        return abandoned
     }
 
     /// Renames a checkpoint that was refused for its state to `step-….damaged`. No check of its bytes would find the
