@@ -136,10 +136,17 @@ package struct CheckpointStore {
         let surplus = steps.filter { $0 < complete[keep - 1] }
         if surplus.isEmpty { return [] }
         do throws(StorageError) {
+            // Those kept count once their names are durable; another process may have given one and not yet synced it.
+            try storage.syncDirectory(folder)
             // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
             for step in surplus {
                 try storage.remove(displacedPath(of: step))
-                try storage.rename(path(of: step), to: displacedPath(of: step))
+                do throws(StorageError) {
+                    try storage.rename(path(of: step), to: displacedPath(of: step))
+                } catch {
+                    // Another process may prune too.
+                    guard error.isAbsence else { throw error }
+                }
             }
             try storage.syncDirectory(folder)
             for step in surplus { try storage.remove(displacedPath(of: step)) }

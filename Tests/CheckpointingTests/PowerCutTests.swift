@@ -51,6 +51,13 @@ import Testing
             try $0.save($1, 60)
             try $0.prune($1)
         },
+        LastAct(testDescription: "a save whose heir prunes") { cuts, actor in
+            for step in [20, 40] { try cuts.save(actor, step) }
+        } last: {
+            try $0.save($1, 60)
+        } next: {
+            try $0.prune($1)
+        },
         LastAct(testDescription: "a replacement") { cuts, actor in
             for step in [20, 40] { try cuts.save(actor, step) }
             try cuts.damage(40, "optimizer.safetensors")

@@ -49,10 +49,14 @@ extension CheckpointStore {
 struct Promise: Hashable {
     /// Announced, and neither pruned nor set aside since: there, and whole.
     var required: [Int: String] = [:]
+    /// So many are whole, at least, whichever.
+    var leastKept = 0
     /// All that may be there, and then is whole.
     var possible: [Int: Set<String>] = [:]
     /// Damaged by the medium, and perhaps not yet replaced.
     var damaged: Set<Int> = []
+
+    mutating func count() { leastKept = min(2, required.count) }
 }
 
 /// A folder of checkpoints on a volatile disk. After each call of a store, every state that a power cut could leave
@@ -126,11 +130,12 @@ final class PowerCuts {
         promise.required[step] = saved.manifest.stateHash
         promise.possible[step] = [saved.manifest.stateHash]
         promise.damaged.remove(step)
+        promise.count()
         look()
     }
 
     func prune(_ actor: Actor, keepLast keep: Int = 2) throws(CheckpointError) {
-        for step in promise.required.keys.sorted().dropLast(keep) { promise.required[step] = nil }
+        for step in promise.possible.keys.sorted().dropLast(keep) { promise.required[step] = nil }
         for step in try act(actor, "prune", { () throws(CheckpointError) in try actor.store.prune(keepLast: keep) }) {
             promise.possible[step] = nil
             promise.damaged.remove(step)
@@ -140,6 +145,7 @@ final class PowerCuts {
 
     func setAside(_ actor: Actor, _ step: Int) throws(CheckpointError) {
         promise.required[step] = nil
+        promise.count()
         try act(actor, "set aside") { () throws(CheckpointError) in try actor.store.setAside(step) }
         promise.possible[step] = nil
         look()
@@ -147,6 +153,8 @@ final class PowerCuts {
 
     func damage(_ step: Int, _ file: String) throws {
         promise.required[step] = nil
+        promise.possible[step] = nil
+        promise.count()
         promise.damaged.insert(step)
         try disk.damage("\(folder)/\(CheckpointStore.sampleName(of: step))/\(file)") { $0[$0.count / 2] ^= 1 }
         look()
@@ -195,6 +203,9 @@ final class PowerCuts {
         for (step, hash) in promise.required where whole.first(where: { $0.step == step })?.manifest?.stateHash != hash {
             throw Broken(what: "step \(step) with \(hash) was durable and is gone")
         }
+        guard whole.count >= promise.leastKept else {
+            throw Broken(what: "\(whole.map(\.step)) are fewer than \(promise.leastKept)")
+        }
         let expected = listings.prefix { $0.damage != nil }.map(\.step)
         try expect(store, whole.first?.step, whole.first?.manifest?.stateHash, passingOver: expected)
         return listings
@@ -220,7 +231,7 @@ final class PowerCuts {
         guard search.checkpoint?.step == step, search.checkpoint == restored.checkpoint,
             search.checkpoint?.manifest.stateHash == stateHash
         else { throw Broken(what: "restored step \(search.checkpoint?.step ?? -1) instead of \(step ?? -1)") }
-        guard search.rejected == restored.rejected, search.rejected.map(\.step) == damaged,
+        guard search.rejected.map(\.step) == damaged, restored.rejected.map(\.step) == damaged,
             search.rejected.allSatisfy({ $0.fallback == step })
         else { throw Broken(what: "\(search.rejected) instead of \(damaged)") }
         guard step == nil || bits == SmallState(stateHash).bits else { throw Broken(what: "other bits in step \(step!)") }

@@ -11,7 +11,6 @@ import Testing
     static let pairs = [
         Pair(testDescription: "the same state") { try $0.save($1, 60) } second: { try $0.save($1, 60) },
         Pair(testDescription: "two states of a step") { try $0.save($1, 60) } second: { try $0.save($1, 60, "other") },
-        Pair(testDescription: "two steps") { try $0.save($1, 60) } second: { try $0.save($1, 80) },
         Pair(testDescription: "a save and a save with a prune") {
             try $0.save($1, 60)
         } second: {

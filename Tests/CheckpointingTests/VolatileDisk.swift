@@ -44,7 +44,7 @@ final class VolatileDisk: Storage {
     static let pageBytes = 4096, sectorBytes = 512
     /// Changes of one folder of which every subset is looked at, and combinations of what different files and folders
     /// may hold. Above, each is varied alone, while the others keep nothing or all.
-    static let mostChanges = 6, mostCombinations = 48
+    static let mostChanges = 6, mostCombinations = 24
 
     private final class File {
         var synced: [UInt8] = [] { didSet { known = nil } }
