@@ -36,7 +36,8 @@ package struct Checkpoint: Hashable, Sendable {
     package var step: Int { manifest.step }
 }
 
-/// The checkpoints of one run. One process at a time writes; any number may read. Calls are synchronous.
+/// The checkpoints of one run. One process at a time should write; any number may read. Two that save or prune at the
+/// same time lose nothing, but may both replace a damaged checkpoint. Calls are synchronous.
 package struct CheckpointStore {
     package static let lastStep = 9_999_999_999
     static let leastKept = 2
