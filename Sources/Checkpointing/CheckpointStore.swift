@@ -37,7 +37,8 @@ package struct Checkpoint: Hashable, Sendable {
 }
 
 /// The checkpoints of one run. One process at a time should write; any number may read. Two that save or prune at the
-/// same time lose nothing, but may both replace a damaged checkpoint. Calls are synchronous.
+/// same time lose nothing, but when both replace a damaged checkpoint of one step and one dies at it, the step may go.
+/// Calls are synchronous.
 package struct CheckpointStore {
     package static let lastStep = 9_999_999_999
     static let leastKept = 2
