@@ -49,6 +49,11 @@ extension CheckpointStore {
         } catch {
             try? storage.remove(temporaryPath(of: manifest.step))
             try? storage.remove(displacedPath(of: manifest.step))
+            // Another process may have saved the step meanwhile.
+            if error.operation == .rename, let existing = try existing(manifest) {
+                progress(.durable)
+                return existing
+            }
             guard error.isDiskFull else { throw .storage(error) }
             throw .diskFull(
                 step: manifest.step, path: folder, neededBytes: neededBytes,
@@ -68,8 +73,12 @@ extension CheckpointStore {
     }
 
     private func makeFolder() throws(StorageError) {
-        if access(folder, F_OK) == 0 { return }
-        try storage.makeDirectory(folder)
+        do throws(StorageError) {
+            try storage.makeDirectory(folder)
+        } catch {
+            guard error.code == EEXIST else { throw error }
+        }
+        // In any case: whoever made it may have died before this.
         try storage.syncDirectory(folder + "/..")
     }
 
@@ -93,7 +102,6 @@ extension CheckpointStore {
             done += record.bytes
             sealed.files.append(record)
         }
-        try storage.syncDirectory(temporary)
 
         progress(.manifest)
         let path = "\(temporary)/\(Manifest.name)"
@@ -107,9 +115,15 @@ extension CheckpointStore {
 
     /// Gives the temporary folder its name: the commit.
     private func publish(_ step: Int) throws(StorageError) {
-        // What stands there failed `existing`.
-        if access(path(of: step), F_OK) == 0 { try storage.rename(path(of: step), to: displacedPath(of: step)) }
-        try storage.rename(temporaryPath(of: step), to: path(of: step))
+        do throws(StorageError) {
+            try storage.rename(temporaryPath(of: step), to: path(of: step))
+        } catch {
+            // Something stands there: what failed `existing`, unless another process was quicker.
+            let occupied = [ENOTEMPTY, EEXIST, ENOTDIR].contains(error.code)
+            guard occupied, (try? inspect(step, .hashes)) == nil else { throw error }
+            try storage.rename(path(of: step), to: displacedPath(of: step))
+            try storage.rename(temporaryPath(of: step), to: path(of: step))
+        }
         do throws(StorageError) {
             try storage.syncDirectory(folder)
         } catch {

@@ -36,7 +36,9 @@ package struct Checkpoint: Hashable, Sendable {
     package var step: Int { manifest.step }
 }
 
-/// The checkpoints of one run. One process at a time writes; any number may read. Calls are synchronous.
+/// The checkpoints of one run. One process at a time should write; any number may read. Two that save or prune at the
+/// same time lose nothing, but when both replace a damaged checkpoint of one step and one dies at it, the step may go.
+/// Calls are synchronous.
 package struct CheckpointStore {
     package static let lastStep = 9_999_999_999
     static let leastKept = 2
@@ -101,15 +103,19 @@ package struct CheckpointStore {
     /// only before the first save. The names removed.
     @discardableResult
     package func removeAbandoned() throws(CheckpointError) -> [String] {
-        var removed: [String] = []
-        for name in try folderNames().sorted() {
-            guard let owner = Self.owner(of: name), owner == process || kill(owner, 0) != 0 && errno == ESRCH else {
-                continue
-            }
-            do throws(StorageError) { try storage.remove("\(folder)/\(name)") } catch { throw .storage(error) }
-            removed.append(name)
+        let abandoned = try folderNames().sorted().filter { name in
+            guard let owner = Self.owner(of: name) else { return false }
+            return owner == process || kill(owner, 0) != 0 && errno == ESRCH
         }
-        return removed
+        if abandoned.isEmpty { return [] }
+        do throws(StorageError) {
+            // One that was taken out of sight may come back in a power cut until this: then it must be whole.
+            try storage.syncDirectory(folder)
+            for name in abandoned { try storage.remove("\(folder)/\(name)") }
+        } catch {
+            throw .storage(error)
+        }
+        return abandoned
     }
 
     /// Renames a checkpoint that was refused for its state to `step-….damaged`. No check of its bytes would find the
@@ -135,10 +141,17 @@ package struct CheckpointStore {
         let surplus = steps.filter { $0 < complete[keep - 1] }
         if surplus.isEmpty { return [] }
         do throws(StorageError) {
+            // Those kept count once their names are durable; another process may have given one and not yet synced it.
+            try storage.syncDirectory(folder)
             // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
             for step in surplus {
                 try storage.remove(displacedPath(of: step))
-                try storage.rename(path(of: step), to: displacedPath(of: step))
+                do throws(StorageError) {
+                    try storage.rename(path(of: step), to: displacedPath(of: step))
+                } catch {
+                    // Another process may prune too.
+                    guard error.isAbsence else { throw error }
+                }
             }
             try storage.syncDirectory(folder)
             for step in surplus { try storage.remove(displacedPath(of: step)) }

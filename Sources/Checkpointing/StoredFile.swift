@@ -84,12 +84,13 @@ struct ReadableFile: ~Copyable {
     private let descriptor: Int32
 
     init(_ path: String) throws(StorageError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without O_NONBLOCK the wait for a named pipe's writer has no end.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw StorageError(.open, path) }
         var status = stat()
-        let found = fstat(descriptor, &status) == 0
-        guard found, status.st_mode & S_IFMT == S_IFREG else {
-            let error = found ? StorageError(.read, path, code: EISDIR) : StorageError(.open, path)
+        let found = fstat(descriptor, &status) == 0, kind = status.st_mode & S_IFMT
+        guard found, kind == S_IFREG else {
+            let error = found ? StorageError(.read, path, code: kind == S_IFDIR ? EISDIR : EINVAL) : StorageError(.open, path)
             close(descriptor)
             throw error
         }

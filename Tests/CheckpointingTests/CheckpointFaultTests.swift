@@ -37,10 +37,10 @@ import Testing
             return [.create(path), .write(path), .sync(path), .close(path)]
         }
         var expected: [FaultyStorage.Call] = [
+            .makeDirectory(store.folder), .syncDirectory(store.folder + "/.."),
             .remove(temporary), .remove(final + ".old.tmp-\(getpid())"), .makeDirectory(temporary),
         ]
-        expected += file("weights.safetensors") + file("optimizer.safetensors") + [.syncDirectory(temporary)]
-        expected += file("manifest.json.tmp")
+        expected += file("weights.safetensors") + file("optimizer.safetensors") + file("manifest.json.tmp")
         expected += [.rename(temporary + "/manifest.json.tmp", temporary + "/manifest.json"), .syncDirectory(temporary)]
         expected += [.rename(temporary, final), .syncDirectory(store.folder), .remove(final + ".old.tmp-\(getpid())")]
         var collapsed: [FaultyStorage.Call] = []
@@ -126,7 +126,8 @@ import Testing
         try store.damage("weights.safetensors", step: 480) { $0[0] ^= 1 }
         let before = storage.calls.count
         storage.fault = { index, call in
-            if case .rename(_, let to) = call, index > before, to.hasSuffix("step-0000000480") { EIO } else { nil }
+            guard index > before, case .rename(let out, _) = storage.calls[index - 1], case .rename(_, let to) = call else { return nil }
+            return out.hasSuffix("step-0000000480") && to == out ? EIO : nil
         }
         guard case .storage? = failure() else { Issue.record("the rename did not fail"); return }
         #expect(storage.faultsFired == 1)
@@ -145,7 +146,8 @@ import Testing
         try store.prune(keepLast: 2)
         let pruned = store.folder + "/step-0000000460", displaced = pruned + ".old.tmp-\(getpid())"
         #expect(storage.calls == [
-            .remove(displaced), .rename(pruned, displaced), .syncDirectory(store.folder), .remove(displaced),
+            .syncDirectory(store.folder), .remove(displaced), .rename(pruned, displaced), .syncDirectory(store.folder),
+            .remove(displaced),
         ])
     }
 

@@ -6,8 +6,10 @@ import Testing
 final class TemporaryFolder {
     let path: String
 
-    init() throws {
-        var template = Array((NSTemporaryDirectory() + "/checkpointing-XXXXXX").utf8CString)
+    /// - Parameter inMemory: for thousands of small files, where the system has such a place.
+    init(inMemory: Bool = false) throws {
+        let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory()
+        var template = Array((parent + "/checkpointing-XXXXXX").utf8CString)
         path = String(cString: try #require(mkdtemp(&template)))
     }
 
@@ -78,10 +80,13 @@ extension CheckpointStore {
         return state
     }
 
-    func file(_ name: String, step: Int) -> URL {
+    static func sampleName(of step: Int) -> String {
         let digits = String(step)
-        let folder = "step-" + String(repeating: "0", count: 10 - digits.count) + digits
-        return URL(fileURLWithPath: self.folder).appendingPathComponent(folder).appendingPathComponent(name)
+        return "step-" + String(repeating: "0", count: 10 - digits.count) + digits
+    }
+
+    func file(_ name: String, step: Int) -> URL {
+        URL(fileURLWithPath: "\(folder)/\(Self.sampleName(of: step))/\(name)")
     }
 
     /// Overwrites a file of a checkpoint with what `change` makes of it.
