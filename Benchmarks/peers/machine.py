@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHILD_SECONDS_MAXIMUM = 3600
 # Share of the machine's processor time taken by others, above which a measurement counts as disturbed.
 DISTURBED_SHARE = 0.05
+CPU_BUILDS = "https://download.pytorch.org/whl/cpu"   # 0.2 GB instead of the 3 GB that come with GPU libraries
 # How long a child may take to leave in order after SIGTERM.
 LEAVE_SECONDS = 15
 
@@ -208,3 +209,33 @@ def random_text(path, size=400_000):
     import random
     letters = "\n !$&',-.3:;?" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
     pathlib.Path(path).write_text(letters + "".join(random.Random(65).choices(letters, k=size)))
+
+
+def torch_python(given, folder):
+    """The Python of an environment that has PyTorch, made if need be. Raises Failure if it cannot be had."""
+    home = pathlib.Path(given).expanduser() if given else pathlib.Path(folder) / "venv"
+    python = home / "bin/python"
+    if python.exists() and has_torch(python):
+        return str(python.absolute())
+    print(f"installing PyTorch in {home}", file=sys.stderr)
+    if not python.exists():
+        attempt([sys.executable, "-m", "venv", str(home)], "no Python environment can be made")
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+    try:
+        attempt(install + ["--index-url", CPU_BUILDS, "torch", "numpy"], "")
+    except Failure:
+        attempt(install + ["torch", "numpy"], "PyTorch cannot be installed")
+    if not has_torch(python):
+        raise Failure(f"PyTorch is installed in {home} but cannot be imported")
+    return str(python.absolute())
+
+
+def attempt(command, what):
+    try:
+        Child(command)
+    except (Failure, OSError) as failure:
+        raise Failure(f"{what}: {failure}") from failure
+
+
+def has_torch(python):
+    return subprocess.run([str(python), "-c", "import torch"], capture_output=True, check=False).returncode == 0

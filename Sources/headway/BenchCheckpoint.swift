@@ -26,6 +26,7 @@ struct BenchCheckpoint: ParsableCommand, MultipliesMatrices {
     @Option(help: "Rounds of each comparison.") var rounds = 5
     @Option(help: "Where the checkpoints go.") var folder = "."
     @Flag(help: "Leave out the runs.") var diskOnly = false
+    @Flag(help: "Print one line of JSON per round, for other programs.") var json = false
 
     func validate() throws {
         if workers < 1 || rounds < 1 || every < 1 { throw ValidationError("at least 1 worker, 1 round and 1 step.") }
@@ -34,15 +35,20 @@ struct BenchCheckpoint: ParsableCommand, MultipliesMatrices {
     func run() throws {
         let disk = try DiskBench(model, folder: folder)
         defer { disk.removeFolder() }
-        say("\(Quantity.decimal(Double(disk.bytes) / 1e6, 1)) MB a checkpoint, in \(folder)")
+        if !json { say("\(Quantity.decimal(Double(disk.bytes) / 1e6, 1)) MB a checkpoint, in \(folder)") }
         var writes: [Double] = [], reads: [Double] = []
         for round in 0..<rounds {
             let result = try disk.round(round)
             writes.append(result.plainWrite / result.save)
             reads.append(result.plainRead / result.load)
+            if json {
+                say(String(format: "{\"bytes\": %d, \"write_seconds\": %.6f, \"checkpoint_seconds\": %.6f, \"read_seconds\": %.6f, \"restore_seconds\": %.6f}",
+                    disk.bytes, result.plainWrite, result.save, result.plainRead, result.load))
+                continue
+            }
             say("write \(disk.rate(result.plainWrite)), checkpoint \(disk.rate(result.save)): \(Quantity.decimal(writes[round], 3)) of it · read \(disk.rate(result.plainRead)), restore \(disk.rate(result.load)): \(Quantity.decimal(reads[round], 3)) of it")
         }
-        say("to durable at \(spread(writes, 3)) of the disk's sequential write; restored at \(spread(reads, 3)) of its read")
+        if !json { say("to durable at \(spread(writes, 3)) of the disk's sequential write; restored at \(spread(reads, 3)) of its read") }
         if !diskOnly { try measureSteps() }
     }
 
@@ -57,9 +63,14 @@ struct BenchCheckpoint: ParsableCommand, MultipliesMatrices {
             let (with, without) = round % 2 == 0 ? (results[0], results[1]) : (results[1], results[0])
             blocking.append((with.commitWaitSeconds - without.commitWaitSeconds) / without.meanSeconds * 100)
             whole.append((with.meanSeconds / without.meanSeconds - 1) * 100)
+            if json {
+                say(String(format: "{\"blocking_milliseconds\": %.4f, \"blocking_percent\": %.3f, \"slower_percent\": %.3f, \"checkpoints\": %d}",
+                    (with.commitWaitSeconds - without.commitWaitSeconds) * 1e3, blocking[round], whole[round], with.checkpoints))
+                continue
+            }
             say("\(with.checkpoints) checkpoints in \(model.steps) steps: \(Quantity.decimal(with.meanSeconds * 1e3, 2)) after \(Quantity.decimal(without.meanSeconds * 1e3, 2)) ms a step, \(signed(whole[round])) %; waiting for commits \(Quantity.decimal(with.commitWaitSeconds * 1e3, 3)) after \(Quantity.decimal(without.commitWaitSeconds * 1e3, 3)) ms, \(signed(blocking[round])) % of a step")
         }
-        say("a checkpoint every \(every) steps, \(workers) worker\(workers == 1 ? "" : "s"): blocking \(spread(blocking, 2)) % of a step, \(spread(whole, 2)) % slower in all")
+        if !json { say("a checkpoint every \(every) steps, \(workers) worker\(workers == 1 ? "" : "s"): blocking \(spread(blocking, 2)) % of a step, \(spread(whole, 2)) % slower in all") }
     }
 
     private func signed(_ value: Double) -> String { String(format: "%+.2f", value) }
