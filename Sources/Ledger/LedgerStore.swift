@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 4
+    package static let version = 5
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
@@ -63,9 +63,13 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS rechecks (session INTEGER NOT NULL, step INTEGER NOT NULL, leaf INTEGER NOT NULL, ns INTEGER NOT NULL,
             reason TEXT NOT NULL, replicas TEXT NOT NULL, verdict TEXT NOT NULL, culprit INTEGER);
         CREATE TABLE IF NOT EXISTS launcherSpans (session INTEGER NOT NULL, startNs INTEGER NOT NULL, endNs INTEGER NOT NULL,
-            category TEXT NOT NULL, incident INTEGER NOT NULL);
+            category TEXT NOT NULL, incident INTEGER);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
-            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
+            lateNs INTEGER NOT NULL, merged INTEGER NOT NULL, durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS intervals (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL, cause TEXT NOT NULL,
+            steps INTEGER NOT NULL, leastSteps INTEGER NOT NULL, mostSteps INTEGER NOT NULL, stepSeconds REAL NOT NULL,
+            blockingSeconds REAL NOT NULL, persistSeconds REAL NOT NULL, restartSeconds REAL NOT NULL, failures INTEGER NOT NULL,
+            exposureSeconds REAL NOT NULL, priorSeconds REAL NOT NULL, workers INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
         """
 
@@ -175,9 +179,16 @@ package final class LedgerStore {
     }
 
     package func append(_ row: CheckpointRow) throws {
-        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status,
-             Int64(row.cpuNanoseconds)])
+        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.requestedNanoseconds), Int64(row.lateNanoseconds), row.merged,
+             row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status, Int64(row.cpuNanoseconds)])
+    }
+
+    package func append(_ row: IntervalRow) throws {
+        let choice = row.choice
+        try run("INSERT INTO intervals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), row.cause.rawValue, choice.steps, choice.leastSteps, choice.mostSteps, choice.stepSeconds,
+             choice.blocking, choice.persist, choice.restart, choice.rate.failures, choice.rate.exposureSeconds, choice.rate.priorSeconds, choice.workers])
     }
 
     package func append(_ events: [FlightEvent], replica: Int) throws {

@@ -54,6 +54,7 @@ extension PreparedRun {
             }
         }
         start.vetoed = Set(Dictionary(record.commits.map { ($0.step, $0.isVetoed) }, uniquingKeysWith: { $1 }).filter { $0.value && $0.key <= start.step }.keys)
+        (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)
@@ -171,6 +172,15 @@ extension PreparedRun {
 }
 
 extension RunRecord {
+    /// The failures that checkpoints are for, and the worker-seconds of training they came in, as the last choice of an
+    /// interval has them and with what came after it. A launcher that died without a word is one.
+    var checkpointedFailures: (failures: Int, exposureSeconds: Double) {
+        let died = facts[RunFact.outcome] == Outcome.running.rawValue ? 1 : 0
+        guard let last = intervals.last else { return (died, 0) }
+        let since = commits.last.flatMap { $0.session == last.session && $0.nanoseconds > last.nanoseconds ? $0.nanoseconds - last.nanoseconds : nil } ?? 0
+        return (last.choice.rate.failures + died, last.choice.rate.exposureSeconds + Double(since) / 1e9 * Double(last.choice.workers))
+    }
+
     /// The state hash of the last commit, or of the initial state.
     var lastHash: String { commits.last?.stateHash ?? facts[RunFact.initialHash] ?? "" }
 }

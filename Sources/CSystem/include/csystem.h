@@ -34,6 +34,9 @@ int cs_signal_at_parent_death(int signal);
 int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds);
 /// Binds the calling thread to one processor. 0 or errno.
 int cs_pin_to_core(int core);
+/// Makes this process stand back for others: its nice value, and for the disk (where its scheduler heeds classes) the idle
+/// class at 19, else best effort at the level that goes with the nice value. 0 leaves all as it is. A refusal is ignored.
+void cs_stand_back(int nice);
 /// How many processors this process may use.
 int cs_available_cores(void);
 
@@ -62,6 +65,8 @@ void cs_note_interrupts(void);
 int cs_noted_interrupt(void);
 /// The next signal that waits in such a descriptor, 0 when there is none.
 int cs_next_signal(int signalDescriptor);
+/// Begins to write the bytes to the disk, without waiting for them. Nothing is promised: that takes an fdatasync.
+void cs_begin_writeback(int fd, off_t offset, off_t count);
 /// Takes the whole-file lock without waiting. 0, or errno (EWOULDBLOCK: somebody holds it).
 int cs_lock_file(int fd);
 /// CRC-32C (Castagnoli) of the bytes, continuing from `crc` (0 to start).
