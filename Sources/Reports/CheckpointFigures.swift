@@ -33,12 +33,12 @@ extension RunAccount {
 
     private func intervalNotes(_ choice: CheckpointChoice) -> [(label: String, text: String)] {
         let costs = choice.costs, between = choice.betweenFailuresInterval
-        func bid(_ name: String, _ interval: Double) -> String { "\(name) \(time(interval)) and \(Quantity.percent(choice.loss(interval: interval)))" }
+        func bid(_ name: String, _ interval: Double) -> String { "\(name) \(time(interval)) \(Quantity.percent(choice.loss(interval: interval)))" }
         return [
             ("interval", "auto, \(Quantity.plural(record.intervals.count, "choice")), the last one \(Quantity.plural(choice.steps, "step")) of \(time(choice.stepSeconds)); bounds \(choice.leastSteps) (writing) and \(Quantity.grouped(choice.mostSteps))"),
-            ("", "expected loss of training time \(Quantity.percent(choice.loss)); \(bid("Young", costs.young)), \(bid("Daly", costs.daly)), within the bounds"),
-            ("from", "\(time(choice.blocking)) by which a checkpoint delays training, \(time(choice.persist)) to write one, \(time(choice.restart)) to restart;"),
-            ("", "\(Quantity.plural(choice.rate.failures, "failure")) in \(time(choice.rate.exposureSeconds)) of training workers: one in \(time(choice.betweenFailures)) (95 %: \(time(between.lowerBound)) to \(time(between.upperBound)))"),
+            ("", "expected loss \(Quantity.percent(choice.loss)); within the bounds \(bid("Young's", costs.young)), \(bid("Daly's", costs.daly))"),
+            ("from", "a checkpoint delays training by \(time(choice.blocking)), writing takes \(time(choice.persist)), a restart \(time(choice.restart))"),
+            ("", "\(Quantity.plural(choice.rate.failures, "failure")) in \(Quantity.decimal(choice.rate.exposureSeconds, 1)) worker-seconds: one in \(time(choice.betweenFailures)) of training (95 %: \(time(between.lowerBound)) to \(time(between.upperBound)))"),
         ]
     }
 
