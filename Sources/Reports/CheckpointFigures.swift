@@ -26,9 +26,9 @@ extension RunAccount {
     private var lateNote: [(label: String, text: String)] {
         let late = LateCheckpoints(record)
         guard late.count > 0 else { return [] }
+        let cause = record.intervals.isEmpty ? ": the disk is slower than the interval" : ""
         let merged = late.merged > 0 ? "; \(Quantity.grouped(late.merged)) more fell due meanwhile and became one with them" : ""
-        let cause = record.intervals.isEmpty ? "the disk is slower than the interval: " : ""
-        return [("late", "\(cause)\(late.count) of \(Quantity.plural(late.of, "checkpoint")) \(late.count == 1 ? "was" : "were") late, by a median of \(time(Double(late.medianNanoseconds) / 1e9))\(merged)")]
+        return [("late", "\(late.count) of \(Quantity.plural(late.of, "checkpoint")) \(late.count == 1 ? "was" : "were") late, by a median of \(time(Double(late.medianNanoseconds) / 1e9))\(cause)\(merged)")]
     }
 
     private func intervalNotes(_ choice: CheckpointChoice) -> [(label: String, text: String)] {
@@ -36,9 +36,9 @@ extension RunAccount {
         func bid(_ name: String, _ interval: Double) -> String { "\(name) \(time(interval)) \(Quantity.percent(choice.loss(interval: interval)))" }
         return [
             ("interval", "auto, \(Quantity.plural(record.intervals.count, "choice")), the last one \(Quantity.plural(choice.steps, "step")) of \(time(choice.stepSeconds)); bounds \(choice.leastSteps) (writing) and \(Quantity.grouped(choice.mostSteps))"),
-            ("", "expected loss \(Quantity.percent(choice.loss)); within the bounds \(bid("Young's", costs.young)), \(bid("Daly's", costs.daly))"),
+            ("", "expected loss \(Quantity.percent(choice.loss)); \(bid("Young", costs.young)), \(bid("Daly", costs.daly)) (in the bounds)"),
             ("from", "a checkpoint delays training by \(time(choice.blocking)), writing takes \(time(choice.persist)), a restart \(time(choice.restart))"),
-            ("", "\(Quantity.plural(choice.rate.failures, "failure")) in \(Quantity.decimal(choice.rate.exposureSeconds, 1)) worker-seconds: one in \(time(choice.betweenFailures)) of training (95 %: \(time(between.lowerBound)) to \(time(between.upperBound)))"),
+            ("failures", "\(Quantity.grouped(choice.rate.failures)) in \(Quantity.decimal(choice.rate.exposureSeconds, 1)) worker-seconds: one in \(time(choice.betweenFailures)) of training (95 %: \(time(between.lowerBound)) to \(time(between.upperBound)))"),
         ]
     }
 

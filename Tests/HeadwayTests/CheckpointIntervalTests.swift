@@ -52,7 +52,7 @@ extension HeadwayCommand {
             }
             #expect(record.checkpoints.contains { $0.lateNanoseconds > 0 && $0.merged > 0 })
             #expect(command.output.components(separatedBy: "the disk is slower than the interval of checkpoints").count == 2, "\(command.output)")
-            #expect(command.output.contains("  late         the disk is slower than the interval: "), "\(command.output)")
+            #expect(command.output.contains(": the disk is slower than the"), "\(command.output)")
             // The closing one waits for the one before it, which is back-pressure; it is held to nothing itself.
             let wait = try #require(record.launcherSpans.first { $0.category == .backPressure })
             #expect(last.lateNanoseconds > 0 && wait.incident == nil && RunAccount(record).accounts.nanoseconds(.backPressure) > 0)

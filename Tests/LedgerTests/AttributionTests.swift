@@ -269,7 +269,7 @@ import Ledger
         run.now = 150
         run.close()
         #expect(lines(run).filter { !$0.contains("P1") && !$0.contains("I2") && !$0.contains("S") } == [
-            "0: 110–112 Q2", "0: 112–115 Q3", "0: 115–140 K2", "0: 140–150 Q2", "1: 110–115 Q2", "1: 115–140 K2", "1: 140–150 Q2",
+            "0: 110–112 Q2", "0: 112–113 Q2", "0: 113–140 K2", "0: 140–150 Q2", "1: 110–115 Q2", "1: 115–140 K2", "1: 140–150 Q2",
         ])
         #expect(Verification(RunAccount(run.record)).failures == [])
     }
