@@ -2,18 +2,18 @@ import CSystem
 import Glibc
 import RunSpec
 
-/// The disk of this machine with a limit on the bytes a second that are handed to it, so that writing takes no more than a
+/// A disk with a limit on the bytes a second that are handed to it, so that writing takes no more than a
 /// part of its bandwidth, nor of the memory's. What is written goes on its way at once: else the kernel would keep it and
 /// the sync would hand it over in one go.
 package struct PacedStorage: Storage {
     /// A pause comes in pieces: whoever watches the process sees it move.
     static let pauseNanoseconds: UInt64 = 250_000_000
 
-    private let disk = DiskStorage()
+    private let disk: any Storage
     private let bytesPerSecond: Double
 
     /// - Parameter bytesPerSecond: 0 for no limit.
-    package init(bytesPerSecond: Double) { self.bytesPerSecond = bytesPerSecond }
+    package init(_ disk: any Storage = DiskStorage(), bytesPerSecond: Double) { (self.disk, self.bytesPerSecond) = (disk, bytesPerSecond) }
 
     package func write(_ bytes: UnsafeRawBufferPointer, to file: OpenFile) throws(StorageError) -> Int {
         let began = MonotonicClock.nanoseconds(), written = try disk.write(bytes, to: file)

@@ -13,7 +13,7 @@ struct LateCheckpoint {
 struct StepMark {
     let nanoseconds: UInt64, view: Int, nextIncident: Int
     /// Nothing but the step itself is computed in it, as far as was known.
-    var isPlain: Bool
+    let isPlain: Bool
     let besideWriter: Bool
 }
 

@@ -71,7 +71,7 @@ extension Launcher {
             replacementFor[slot] = try gone.stoppedFor ?? known ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
             lossUnderWay = replacementFor[slot]
             // Nobody lives: the memory has the state still, and is all that has what is not on the disk.
-            if members.isEmpty, gone.stoppedFor == nil, description.options.policy != .restart {
+            if members.isEmpty, gone.stoppedFor == nil, !gone.isDraining, description.options.policy != .restart {
                 noteLoss(rewound: false)
                 try chooseInterval(.failure)
             }
