@@ -53,6 +53,14 @@ int cs_pin_to_core(int core) {
     return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno;
 }
 
+void cs_stand_back(int nice) {
+    if (nice <= 0) return;
+    setpriority(PRIO_PROCESS, 0, nice);
+    // linux/ioprio.h came late: class in the bits from 13 on, 2 best effort with levels 0 to 7, 3 idle; who 1 is a process.
+    int best_effort = 2 << 13 | (nice + 20) / 5, idle = 3 << 13;
+    syscall(SYS_ioprio_set, 1, 0, nice >= 19 ? idle : best_effort);
+}
+
 int cs_available_cores(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -150,7 +158,11 @@ int cs_next_signal(int signalDescriptor) {
 
 int cs_lock_file(int fd) { return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
 
-void cs_start_writeback(int fd) { (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
+void cs_start_writeback(int fd) {
+    int error = errno;
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    errno = error;
+}
 
 uint32_t cs_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const uint8_t *p = bytes;

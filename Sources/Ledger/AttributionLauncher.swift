@@ -32,8 +32,13 @@ extension TimelineBuilder {
         let gone = min(max(planned, reaped), next)
         add(place, cursor, gone, .teardown, incident: death.incident)
         add(place, max(cursor, gone), next, .noCapacity, incident: death.incident)
-        for span in record.launcherSpans where span.session == place.session && span.startNanoseconds < next && span.endNanoseconds > gone {
-            add(place, max(span.startNanoseconds, cursor, gone), min(span.endNanoseconds, next), span.category, incident: span.incident)
+        addLaunchersSpans(place, from: max(cursor, gone), to: next)
+    }
+
+    /// What the launcher itself did while the slot was empty.
+    private mutating func addLaunchersSpans(_ place: Place, from start: UInt64, to end: UInt64) {
+        for span in record.launcherSpans where span.session == place.session {
+            add(place, max(span.startNanoseconds, start), min(span.endNanoseconds, end), span.category, incident: span.incident)
         }
     }
 
@@ -56,6 +61,7 @@ extension TimelineBuilder {
         let idle = min(max(othersDone, reaped), next)
         add(place, reaped, idle, .finishedEarly)
         add(place, idle, next, .shutdown)
+        addLaunchersSpans(place, from: idle, to: next)
     }
 
     private mutating func add(_ place: Place, _ start: UInt64, _ end: UInt64, _ category: Category, incident: Int? = nil) {

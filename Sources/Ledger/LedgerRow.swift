@@ -60,6 +60,14 @@ struct LedgerRow {
         return number
     }
 
+    /// A length of time.
+    /// - Parameter least: that it must be above; 0 is allowed without.
+    func seconds(_ column: String, above least: Double? = nil) throws -> Double {
+        let seconds = try real(column)
+        guard least.map({ seconds > $0 }) ?? (seconds >= 0) else { throw refusal(column) }
+        return seconds
+    }
+
     func ns(_ column: String) throws -> UInt64 { try required(column, optionalNs(column)) }
 
     func optionalNs(_ column: String) throws -> UInt64? {

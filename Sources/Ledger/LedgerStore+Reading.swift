@@ -108,12 +108,20 @@ extension LedgerStore {
         }
         record.launcherSpans = try rows(db, "launcherSpans ORDER BY rowid", path) {
             try LauncherSpanRow(session: $0.count("session"), startNanoseconds: $0.ns("startNs"), endNanoseconds: $0.ns("endNs"),
-                category: $0.choice("category"), incident: $0.count("incident"))
+                category: $0.choice("category"), incident: $0.optionalCount("incident"))
         }
         record.checkpoints = try rows(db, "checkpoints ORDER BY rowid", path) {
             try CheckpointRow(session: $0.count("session"), step: $0.count("step"), requestedNanoseconds: $0.ns("requestedNs"),
-                durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0.count("bytes"), status: $0.text("status"),
-                cpuNanoseconds: $0.ns("cpuNs"))
+                lateNanoseconds: $0.ns("lateNs"), merged: $0.count("merged"), durableNanoseconds: $0.optionalNs("durableNs"), bytes: $0.count("bytes"),
+                status: $0.text("status"), cpuNanoseconds: $0.ns("cpuNs"))
+        }
+        record.intervals = try rows(db, "intervals ORDER BY rowid", path) {
+            try IntervalRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), cause: $0.choice("cause"), choice: CheckpointChoice(
+                steps: $0.count("steps", from: 1), leastSteps: $0.count("leastSteps", from: 1), mostSteps: $0.count("mostSteps", from: 1),
+                stepSeconds: $0.seconds("stepSeconds"), blocking: $0.seconds("blockingSeconds"), persist: $0.seconds("persistSeconds"),
+                restart: $0.seconds("restartSeconds"), rate: FailureRate(
+                    failures: $0.count("failures"), exposureSeconds: $0.seconds("exposureSeconds"), priorSeconds: $0.seconds("priorSeconds", above: 0)),
+                workers: $0.count("workers", from: 1)))
         }
         try flights(db, path, after: 0, atMost: nil) { record.flights[$0, default: []] += $1 }
         return record

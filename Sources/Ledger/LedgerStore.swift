@@ -65,9 +65,13 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS setbacks (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL, kind TEXT NOT NULL,
             toStep INTEGER NOT NULL, incident INTEGER);
         CREATE TABLE IF NOT EXISTS launcherSpans (session INTEGER NOT NULL, startNs INTEGER NOT NULL, endNs INTEGER NOT NULL,
-            category TEXT NOT NULL, incident INTEGER NOT NULL);
+            category TEXT NOT NULL, incident INTEGER);
         CREATE TABLE IF NOT EXISTS checkpoints (session INTEGER NOT NULL, step INTEGER NOT NULL, requestedNs INTEGER NOT NULL,
-            durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
+            lateNs INTEGER NOT NULL, merged INTEGER NOT NULL, durableNs INTEGER, bytes INTEGER NOT NULL, status TEXT NOT NULL, cpuNs INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS intervals (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL, cause TEXT NOT NULL,
+            steps INTEGER NOT NULL, leastSteps INTEGER NOT NULL, mostSteps INTEGER NOT NULL, stepSeconds REAL NOT NULL,
+            blockingSeconds REAL NOT NULL, persistSeconds REAL NOT NULL, restartSeconds REAL NOT NULL, failures INTEGER NOT NULL,
+            exposureSeconds REAL NOT NULL, priorSeconds REAL NOT NULL, workers INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
         """
 
@@ -182,9 +186,16 @@ package final class LedgerStore {
     }
 
     package func append(_ row: CheckpointRow) throws {
-        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [row.session, row.step, Int64(row.requestedNanoseconds), row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status,
-             Int64(row.cpuNanoseconds)])
+        try run("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.requestedNanoseconds), Int64(row.lateNanoseconds), row.merged,
+             row.durableNanoseconds.map { Int64($0) }, row.bytes, row.status, Int64(row.cpuNanoseconds)])
+    }
+
+    package func append(_ row: IntervalRow) throws {
+        let choice = row.choice
+        try run("INSERT INTO intervals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row.session, row.step, Int64(row.nanoseconds), row.cause.rawValue, choice.steps, choice.leastSteps, choice.mostSteps, choice.stepSeconds,
+             choice.blocking, choice.persist, choice.restart, choice.rate.failures, choice.rate.exposureSeconds, choice.rate.priorSeconds, choice.workers])
     }
 
     package func append(_ events: [FlightEvent], replica: Int) throws {

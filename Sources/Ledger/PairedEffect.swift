@@ -84,7 +84,7 @@ package enum StudentT {
         // The fraction converges quickly below the mean only; above it, the complement's does.
         if x > (a + 1) / (a + b + 2) { return 1 - incompleteBeta(1 - x, b, a) }
         let front = PortableMath.exp(
-            logGamma(a + b) - logGamma(a) - logGamma(b) + a * PortableMath.log(x) + b * PortableMath.log(1 - x)) / a
+            PortableMath.logGamma(a + b) - PortableMath.logGamma(a) - PortableMath.logGamma(b) + a * PortableMath.log(x) + b * PortableMath.log(1 - x)) / a
         let tiny = 1e-300
         var f = 1.0, c = 1.0, d = 0.0
         for i in 0...300 {
@@ -100,17 +100,5 @@ package enum StudentT {
             if abs(1 - c * d) < 1e-15 { break }
         }
         return front * (f - 1)
-    }
-
-    /// ln Γ(x) for x > 0: Stirling's series above 10, the recurrence below.
-    private static func logGamma(_ x: Double) -> Double {
-        var x = x, shift = 0.0
-        while x < 10 {
-            shift -= PortableMath.log(x)
-            x += 1
-        }
-        let y = 1 / (x * x)
-        let series = (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680 - y / 1188)))) / x
-        return shift + (x - 0.5) * PortableMath.log(x) - x + 0.918938533204672742 + series
     }
 }

@@ -1,6 +1,8 @@
 // Everything a ledger holds, as values: the raw record from which each reported number is computed.
 // All times are nanoseconds of CLOCK_MONOTONIC; they compare within one session.
 
+import RunSpec
+
 /// One life of the launcher: `headway train` or `headway resume`. A run that was resumed has several.
 package struct SessionRow: Equatable, Sendable {
     package var session: Int
@@ -280,15 +282,16 @@ package struct SetbackRow: Equatable, Sendable {
     }
 }
 
-/// Time of the launcher's own that all slots without a worker wait for: restoring a checkpoint.
+/// Time of the launcher's own that all slots without a worker wait for: restoring a checkpoint, or at the end for one to
+/// become durable.
 package struct LauncherSpanRow: Equatable, Sendable {
     package var session: Int
     package var startNanoseconds: UInt64
     package var endNanoseconds: UInt64
     package var category: Category
-    package var incident: Int
+    package var incident: Int?
 
-    package init(session: Int, startNanoseconds: UInt64, endNanoseconds: UInt64, category: Category, incident: Int) {
+    package init(session: Int, startNanoseconds: UInt64, endNanoseconds: UInt64, category: Category, incident: Int? = nil) {
         (self.session, self.startNanoseconds, self.endNanoseconds) = (session, startNanoseconds, endNanoseconds)
         (self.category, self.incident) = (category, incident)
     }
@@ -385,6 +388,9 @@ package struct CheckpointRow: Equatable, Sendable {
     package var session: Int
     package var step: Int
     package var requestedNanoseconds: UInt64
+    /// How long it waited for the one before it to be written, and how many more fell due meanwhile and became one with it.
+    package var lateNanoseconds: UInt64
+    package var merged: Int
     package var durableNanoseconds: UInt64?
     package var bytes: Int
     /// `durable`, or why it failed. A row is written when the outcome is known.
@@ -393,16 +399,32 @@ package struct CheckpointRow: Equatable, Sendable {
     package var cpuNanoseconds: UInt64
 
     package init(
-        session: Int, step: Int, requestedNanoseconds: UInt64, durableNanoseconds: UInt64? = nil, bytes: Int,
-        status: String, cpuNanoseconds: UInt64 = 0
+        session: Int, step: Int, requestedNanoseconds: UInt64, lateNanoseconds: UInt64 = 0, merged: Int = 0,
+        durableNanoseconds: UInt64? = nil, bytes: Int, status: String, cpuNanoseconds: UInt64 = 0
     ) {
         self.session = session
+        (self.lateNanoseconds, self.merged) = (lateNanoseconds, merged)
         self.step = step
         self.requestedNanoseconds = requestedNanoseconds
         self.durableNanoseconds = durableNanoseconds
         self.bytes = bytes
         self.status = status
         self.cpuNanoseconds = cpuNanoseconds
+    }
+}
+
+/// A choice of the interval between checkpoints, where it is `auto`.
+package struct IntervalRow: Equatable, Sendable {
+    package enum Cause: String, Sendable { case checkpoint, failure }
+    package var session: Int
+    package var step: Int
+    package var nanoseconds: UInt64
+    /// What had happened that made it be chosen anew.
+    package var cause: Cause
+    package var choice: CheckpointChoice
+
+    package init(session: Int, step: Int, nanoseconds: UInt64, cause: Cause, choice: CheckpointChoice) {
+        (self.session, self.step, self.nanoseconds, self.cause, self.choice) = (session, step, nanoseconds, cause, choice)
     }
 }
 
@@ -425,6 +447,7 @@ package struct RunRecord: Sendable {
     package var rechecks: [RecheckRow] = []
     package var setbacks: [SetbackRow] = []
     package var checkpoints: [CheckpointRow] = []
+    package var intervals: [IntervalRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]
 

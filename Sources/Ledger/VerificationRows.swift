@@ -17,6 +17,7 @@ extension Verification {
             ("commit", record.commits.map(\.session)), ("incident", record.incidents.map(\.session)), ("fault", record.faults.map(\.session)),
             ("validation pass", record.evaluations.map(\.session)), ("probe", record.probes.map(\.session)),
             ("launcher's span", record.launcherSpans.map(\.session)), ("contribution", record.contributions.map(\.session)), ("checkpoint", record.checkpoints.map(\.session)),
+            ("checkpoint interval", record.intervals.map(\.session)),
         ]
         return named.flatMap { what, sessions in
             Set(sessions).subtracting(known).sorted().map { "a \(what) names session \($0), which has no row" }
@@ -59,7 +60,7 @@ extension Verification {
         let numbered = [
             ("session", record.sessions.map(\.session)), ("view", record.views.map(\.view)),
             ("incident", record.incidents.map(\.incident) + record.replicas.compactMap(\.incident) + record.replicas.compactMap(\.stoppedFor)
-                + record.launcherSpans.map(\.incident)),
+                + record.launcherSpans.compactMap(\.incident)),
         ]
         return numbered.compactMap { what, numbers in
             let rows = what == "incident" ? Set(record.incidents.map(\.incident)) : Set(numbers)

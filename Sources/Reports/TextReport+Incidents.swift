@@ -93,6 +93,9 @@ extension TextReport {
         }
         lines.append(row("written", text))
         lines.append(row("beside", "\(Quantity.duration(seconds: Double(account.accounts.checkpointWriterNanoseconds) / 1e9)) of the writer's time, outside the sum above"))
+        lines += account.checkpointNotes.flatMap { note in
+            TextReport.wrapped(note.text, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? note.label : "", $1) }
+        }
         for row in failed.suffix(3) { lines.append(self.row("", "step-\(row.step): \(row.status)".padded(TextReport.width - 15))) }
         return lines
     }

@@ -27,6 +27,18 @@ package enum PortableMath {
         return exponent * ln2High + (2 * s * (1 + sum) + exponent * ln2Low)
     }
 
+    /// ln Γ(x) for x > 0: Stirling's series above 10, the recurrence below.
+    package static func logGamma(_ x: Double) -> Double {
+        var x = x, shift = 0.0
+        while x < 10 {
+            shift -= log(x)
+            x += 1
+        }
+        let y = 1 / (x * x)
+        let series = (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680 - y / 1188)))) / x
+        return shift + (x - 0.5) * log(x) - x + 0.918938533204672742 + series
+    }
+
     /// x^y for positive x.
     package static func pow(_ x: Double, _ y: Double) -> Double { exp(y * log(x)) }
 

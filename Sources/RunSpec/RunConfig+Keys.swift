@@ -35,6 +35,15 @@ package struct ConfigKey {
         }
     }
 
+    private static func interval(_ name: String, _ path: WritableKeyPath<RunConfig, RunConfig.Checkpoint.Interval>, _ range: ClosedRange<Int>, _ help: String) -> ConfigKey {
+        ConfigKey(name: name, help: help, read: { if case .steps(let steps) = $0[keyPath: path] { String(steps) } else { "auto" } }) { config, text in
+            let steps = Int(text)
+            guard text == "auto" || steps.map({ range.contains($0) }) == true else { return "a whole number from \(range.lowerBound) to \(range.upperBound), or auto" }
+            config[keyPath: path] = steps.map { .steps($0) } ?? .auto
+            return nil
+        }
+    }
+
     static func flag(_ name: String, _ path: WritableKeyPath<RunConfig, Bool>, _ help: String) -> ConfigKey {
         ConfigKey(name: name, help: help, read: { String($0[keyPath: path]) }) { config, text in
             guard let value = ["true": true, "false": false, "on": true, "off": false][text] else { return "true or false" }
@@ -105,8 +114,10 @@ package struct ConfigKey {
             .integer("evaluation.tokens", \.evaluation.tokens, 0...1_000_000_000, "validation tokens per pass; 0: all"),
             .real("probe.budget", \.probe.budget, 0...0.5, "share of the compute for probing what steps did; 0: none"),
             .integer("probe.window", \.probe.window, 1...100_000_000, "steps between probes, doubled while they show nothing"),
-            .integer("checkpoint.every", \.checkpoint.every, 0...100_000_000, "steps between checkpoints; 0: at the end"),
+            .interval("checkpoint.every", \.checkpoint.every, 0...100_000_000, "steps between checkpoints, or auto; 0: at the end"),
             .integer("checkpoint.keep", \.checkpoint.keep, 2...1_000_000, "checkpoints kept"),
+            .real("checkpoint.bandwidth", \.checkpoint.bandwidth, 0...1_000_000, "MB a second that a writer hands to the disk; 0: any"),
+            .integer("checkpoint.nice", \.checkpoint.nice, 0...19, "how far a writer stands back for others; 19: idle disk only"),
             .real("cost.workerHour", \.cost.workerHour, 0...1e9, "price of a worker for an hour"),
             .text("cost.currency", \.cost.currency, "what the price is in"),
         ]

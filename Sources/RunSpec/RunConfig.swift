@@ -47,9 +47,20 @@ package struct RunConfig: Hashable, Sendable {
         package var window = 50
     }
     package struct Checkpoint: Hashable, Sendable {
-        /// Steps between checkpoints; 0: only at the end.
-        package var every = 0
+        package enum Interval: Hashable, Sendable, ExpressibleByIntegerLiteral {
+            /// 0: only at the end.
+            case steps(Int)
+            /// As measured costs and failures ask for, chosen anew while the run goes on.
+            case auto
+
+            package init(integerLiteral steps: Int) { self = .steps(steps) }
+        }
+        package var every: Interval = 0
         package var keep = 2
+        /// MB (10⁶ bytes) a second that a writer beside training hands to the disk at most; 0: as fast as it takes them.
+        package var bandwidth = 0.0
+        /// By how much a writer beside training stands back for others: the nice value, and for the disk what follows from it.
+        package var nice = 10
     }
     package struct Cost: Hashable, Sendable {
         /// Price of one worker for an hour.
@@ -88,9 +99,11 @@ package struct RunConfig: Hashable, Sendable {
     }
     private static let tokensPerCredit = 9216
 
-    /// Whether the state after `step` committed steps is to be made durable.
+    /// Whether the state after `step` committed steps is to be made durable. With the interval `auto` the launcher decides,
+    /// but for the last step.
     package func checkpoints(after step: Int) -> Bool {
-        step == steps || (checkpoint.every > 0 && step > 0 && step % checkpoint.every == 0)
+        guard case .steps(let every) = checkpoint.every else { return step == steps }
+        return step == steps || (every > 0 && step > 0 && step % every == 0)
     }
 
     /// `8 or 16`, `8`: the positive multiples of `unit` next to `count`.

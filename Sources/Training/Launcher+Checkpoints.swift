@@ -25,11 +25,17 @@ extension Launcher {
 
     /// Starts writing `generation`, which stays pinned until the writer is done.
     /// - Returns: why no writer could be started, which is booked; nil when one was.
-    func startWriter(generation: Int) throws -> String? {
+    /// - Parameter alone: nobody trains beside it, so that it need not stand back.
+    func startWriter(generation: Int, alone: Bool = false) throws -> String? {
         checkpointWanted = false
+        checkpointStep = step
+        tuner?.began()
         let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
-        var row = CheckpointRow(session: session, step: step, requestedNanoseconds: MonotonicClock.nanoseconds(), durableNanoseconds: nil,
-            bytes: 0, status: Self.noWord)
+            + (alone ? ["--alone"] : [])
+        let now = MonotonicClock.nanoseconds()
+        var row = CheckpointRow(session: session, step: step, requestedNanoseconds: now, lateNanoseconds: late.map { now - $0.since } ?? 0,
+            merged: late?.merged ?? 0, durableNanoseconds: nil, bytes: 0, status: Self.noWord)
+        late = nil
         do {
             let process = try WorkerProcess(executable: executable, arguments: arguments, environment: environment, log: logPath(step))
             writer = CheckpointProcess(process: process, generation: generation, row: row, movedNanoseconds: row.requestedNanoseconds)
@@ -73,6 +79,7 @@ extension Launcher {
             done.row.durableNanoseconds = now
             done.row.status = "durable"
             try ledger.append(done.row)
+            try noteDurable(done.row, at: now)
             let milliseconds = (now - done.row.requestedNanoseconds) / 1_000_000
             return (true, "checkpoint step-\(done.row.step) is durable: \(decimal(Double(done.row.bytes) / 1e6, 1)) MB in \(milliseconds) ms")
         }
@@ -88,12 +95,18 @@ extension Launcher {
     /// The state the session ends with, made durable before the launcher goes. A writer that somebody kills is replaced.
     /// - Throws: when it is interrupted for the second time.
     func finalCheckpoint() throws -> (durable: Bool, said: String) {
-        if let end = try awaitWriter() { notify(.message(try finishWriter(end).said)) }
+        let began = MonotonicClock.nanoseconds()
+        if let end = try awaitWriter() {
+            notify(.message(try finishWriter(end).said))
+            let now = MonotonicClock.nanoseconds()
+            try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: now, category: .backPressure))
+            late = late ?? LateCheckpoint(since: began)
+        }
         // After a failure between the record of a step and its announcement, the recorded state is the next one.
         let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
         var last = (durable: false, said: "")
         for attempt in 1...Self.finalWritersMaximum {
-            if let failure = try startWriter(generation: generation) { return (false, failure) }
+            if let failure = try startWriter(generation: generation, alone: true) { return (false, failure) }
             guard let end = try awaitWriter() else { break }
             last = try finishWriter(end)
             guard case .signalled = end.exit, attempt < Self.finalWritersMaximum else { break }
@@ -132,11 +145,13 @@ extension Launcher {
 
 /// The writer process: maps the run's memory, writes one generation, prunes old ones.
 package struct CheckpointWriter {
-    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, launcher: pid_t) throws {
+    /// - Parameter alone: nobody trains meanwhile.
+    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, launcher: pid_t, alone: Bool) throws {
         // Without its launcher nobody keeps the generation pinned: a later one could write over what is being read.
         _ = cs_signal_at_parent_death(SIGKILL)
         guard getppid() == launcher else { throw UserError(.runFailed, "the launcher is gone") }
         let (config, description) = try folder.read()
+        if !alone { cs_stand_back(Int32(config.checkpoint.nice)) }
         let parameters = ParameterLayout(config.model)
         let shared = try SharedState(opening: description.segmentName, layout: SharedLayout(run: config, description, parameters),
             identity: description.identityWord(config))
@@ -147,7 +162,7 @@ package struct CheckpointWriter {
         var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared)
         faults.strike(.snapshot, step: step)
         let state = shared.pointers(generation: generation)
-        let store = CheckpointStore(folder: folder.checkpointsPath)
+        let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
         let manifest = Manifest(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,

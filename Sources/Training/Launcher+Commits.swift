@@ -118,13 +118,13 @@ extension Launcher {
     /// checkpoint that is due pins the generation before anyone can write over it.
     private func announce(committed: Int, stop: Bool, isVetoed: Bool) throws {
         step = committed
+        let boundary = MonotonicClock.nanoseconds()
+        noteStep(at: boundary)
         let current = isVetoed ? shared.currentGeneration : shared.nextGeneration
         if !stop { try apply(views.receive(.committed), ring: false) }
         if ownersMoved { write(views.view.plan) }
         ownersMoved = false
-        // A checkpoint that falls due while the one before is still being written waits for it; training does not.
-        if config.checkpoints(after: step) { checkpointWanted = true }
-        let checkpoint = checkpointWanted && !stop && step < config.steps && writer == nil
+        let checkpoint = isCheckpointDue() && !stop && step < config.steps && writer == nil
         let pinned = checkpoint ? current : writer?.generation
         // The state before this one stays whole as long as it can: should this one be damaged, the run goes back to it.
         let free = (0..<SharedLayout.generationCount).filter { $0 != current && $0 != pinned }
@@ -133,6 +133,7 @@ extension Launcher {
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: current, next: next, previous: isVetoed ? nil : shared.currentGeneration, stop: stop)
         if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
+        markStep(at: boundary)
         if isComplete && !stop { leaveIfWhole() }
     }
 

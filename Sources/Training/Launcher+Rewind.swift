@@ -10,6 +10,7 @@ extension Launcher {
     func rewind() throws {
         let began = MonotonicClock.nanoseconds()
         try abandonWriter("everybody was stopped while it was written")
+        noteLoss(rewound: true)
         // What is about to be overwritten counts for nothing, whoever takes up the run should this launcher die here.
         shared.discardAttempt(units: 0..<0)
         var remarks: [String] = []
@@ -19,6 +20,7 @@ extension Launcher {
         recentStates = [0: (newest, hash)]
         PreparedRun.noteFingerprints(shared, generation: 0)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        try chooseInterval(.failure)
         try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: MonotonicClock.nanoseconds(),
             category: .restoreFromDisk, incident: lossUnderWay ?? nextIncident - 1))
     }
@@ -28,6 +30,7 @@ extension Launcher {
         try settle("\(how); \(step - older) committed step\(step - older == 1 ? "" : "s") computed again")
         try noteSetback(.rewind, to: older)
         (step, stateHash, recheck) = (older, hash, nil)
+        (late, mark, checkpointStep) = (nil, nil, min(checkpointStep, older))
         shared.setHelps(description.options.policy == .elastic)
         commits = CommitMachine(committed: step, lastStep: config.steps)
         if stopWanted { _ = commits.receive(.stopRequested) }

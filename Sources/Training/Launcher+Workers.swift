@@ -70,6 +70,11 @@ extension Launcher {
             if gone.isDraining, case .signalled = end.exit { known = nil }
             replacementFor[slot] = try gone.stoppedFor ?? known ?? (wasDismissed ? nil : note(gone, row, end.exit, detected))
             lossUnderWay = replacementFor[slot]
+            // Nobody lives: the memory has the state still, and is all that has what is not on the disk.
+            if members.isEmpty, gone.stoppedFor == nil, !gone.isDraining, description.options.policy != .restart {
+                noteLoss(rewound: false)
+                try chooseInterval(.failure)
+            }
             shared.releaseClaims(of: slot, turn: shared.turn)
             shared.forgetPace(of: slot)
             try apply(views.receive(.ended(slot: slot, unfinished: unfinished())), ring: true)

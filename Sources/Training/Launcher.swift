@@ -99,6 +99,12 @@ package final class Launcher {
     var recentStates: [Int: (step: Int, hash: String)] = [:]
     var writer: CheckpointProcess?
     var checkpointWanted = false
+    var late: LateCheckpoint?                  // due, and waiting for the writer
+    var hasSaidLate = false
+    var checkpointStep: Int                    // of the newest checkpoint that was begun, or gone back to
+    var tuner: CheckpointTuner?                // where the interval is `auto`
+    var mark: StepMark?                        // since when the step under way is computed
+    var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
     package private(set) var keepsSegment = false
@@ -122,6 +128,10 @@ package final class Launcher {
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
         (vetoed, norms) = (run.start.vetoed, run.start.norms)
+        checkpointStep = run.start.step
+        if config.checkpoint.every == .auto {
+            tuner = CheckpointTuner(plannedSteps: config.steps, policy: description.options.policy, failures: run.start.failures, exposureSeconds: run.start.exposureSeconds)
+        }
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
@@ -316,6 +326,7 @@ package final class Launcher {
         write(view.plan)
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
         if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
+        noteTrainingGoesOn(at: now)
         for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {
             members[slot]!.row.admittedNanoseconds = now
             try ledger.put(members[slot]!.row)

@@ -56,6 +56,7 @@ extension PreparedRun {
         let lineage = Dictionary(record.commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 }).filter { $0.key <= start.step }
         start.vetoed = Set(lineage.filter(\.value.isVetoed).keys)
         start.norms = lineage.filter { !$0.value.isVetoed }.mapValues(\.gradientNorm)
+        (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
         try begin(start, options, in: ledger)
@@ -168,5 +169,16 @@ extension PreparedRun {
         _ = Glibc.kill(pid_t(replica.pid), SIGKILL)
         var gone = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&gone, 1, 5_000)
+    }
+}
+
+extension RunRecord {
+    /// The failures that checkpoints are for, and the worker-seconds of training they came in, as the last choice of an
+    /// interval has them and with what came after it. A launcher that died without a word is one.
+    var checkpointedFailures: (failures: Int, exposureSeconds: Double) {
+        let died = facts[RunFact.outcome] == Outcome.running.rawValue ? 1 : 0
+        guard let last = intervals.last else { return (died, 0) }
+        let since = commits.last.flatMap { $0.session == last.session && $0.nanoseconds > last.nanoseconds ? $0.nanoseconds - last.nanoseconds : nil } ?? 0
+        return (last.choice.rate.failures + died, last.choice.rate.exposureSeconds + Double(since) / 1e9 * Double(last.choice.workers))
     }
 }

@@ -21,6 +21,8 @@ package struct SessionStart {
     package var norms: [Int: Double] = [:]
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
+    /// What is known of the failures that checkpoints are for, and in how many worker-seconds of training they came.
+    package var failures = 0, exposureSeconds = 0.0
     /// `initial`, `checkpoint` or `shared memory`.
     package var source = "initial"
 }

@@ -59,7 +59,7 @@ struct BenchCheckpoint: ParsableCommand, MultipliesMatrices {
         for round in 0..<rounds {
             // Who goes first changes, so that a machine that warms up or slows down favours neither.
             let order = round % 2 == 0 ? [every, 0] : [0, every]
-            let results = try order.map { interval in try bench.measure(workers: workers) { $0.checkpoint.every = interval } }
+            let results = try order.map { interval in try bench.measure(workers: workers) { $0.checkpoint.every = .steps(interval) } }
             let (with, without) = round % 2 == 0 ? (results[0], results[1]) : (results[1], results[0])
             blocking.append((with.commitWaitSeconds - without.commitWaitSeconds) / without.meanSeconds * 100)
             whole.append((with.meanSeconds / without.meanSeconds - 1) * 100)

@@ -177,8 +177,9 @@ struct CheckpointWriterCommand: ParsableCommand {
     @Option var generation: Int
     @Option var stateHash: String
     @Option var launcher: Int32
+    @Flag var alone = false
 
     func run() throws {
-        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher)
+        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher, alone: alone)
     }
 }

@@ -258,6 +258,22 @@ import Ledger
         ])
     }
 
+    @Test func waitingAtTheEndForTheCheckpointBeforeTheLastIsBackPressure() {
+        var run = RunScript()
+        run.begin(slots: 2, initialise: 10)
+        run.wholeSteps(1, slots: 2, duration: 100)
+        for slot in 0..<2 { run.event(slot, .leave) }
+        run.end(1, at: 112)
+        run.end(2, at: 115)
+        run.record.launcherSpans.append(LauncherSpanRow(session: 1, startNanoseconds: 113, endNanoseconds: 140, category: .backPressure))
+        run.now = 150
+        run.close()
+        #expect(lines(run).filter { !$0.contains("P1") && !$0.contains("I2") && !$0.contains("S") } == [
+            "0: 110–112 Q2", "0: 112–113 Q2", "0: 113–140 K2", "0: 140–150 Q2", "1: 110–115 Q2", "1: 115–140 K2", "1: 140–150 Q2",
+        ])
+        #expect(Verification(RunAccount(run.record)).failures == [])
+    }
+
     @Test func slotsOfASessionWithoutAnEndReachToTheLastThingKnown() {
         var run = RunScript(outcome: "running")
         run.begin(slots: 1, initialise: 10)

@@ -1,8 +1,30 @@
 import Testing
 import Ledger
 import Reports
+import RunSpec
 
 @Suite struct TextReportTests {
+    @Test func lateCheckpointsAndAChosenIntervalAreExplained() {
+        var record = SampleRun().record
+        (record.checkpoints[1].lateNanoseconds, record.checkpoints[1].merged) = (1_300_000_000, 2)
+        #expect(TextReport.summary(record).contains("""
+              late         1 of 3 checkpoints was late, by a median of 1.3 s: the disk is slower than the
+                           interval; 2 more fell due meanwhile and became one with them
+            """))
+        let choice = CheckpointChoice(
+            plannedSteps: 400, stepSeconds: 0.1, blocking: 0.004, persist: 0.25, restart: 2,
+            rate: FailureRate(failures: 2, exposureSeconds: 60, priorSeconds: 40), workers: 2)
+        record.intervals = [IntervalRow(session: 1, step: 8, nanoseconds: 0, cause: .checkpoint, choice: choice)]
+        #expect(TextReport.summary(record).contains("""
+              late         1 of 3 checkpoints was late, by a median of 1.3 s; 2 more fell due meanwhile and
+                           became one with them
+              interval     auto, 1 choice, the last one 5 steps of 100 ms; bounds 3 (writing) and 50
+                           expected loss 12.46 %; Young 400 ms 12.42 %, Daly 397 ms 12.42 % (in the bounds)
+              from         a checkpoint delays training by 4.0 ms, writing takes 250 ms, a restart 2.0 s
+              failures     2 in 60.0 worker-seconds: one in 20.0 s of training (95 %: 7.8 s to 2 min 0 s)
+            """), "\(TextReport.summary(record))")
+    }
+
     @Test func reportOfARunWithOneCrash() {
         #expect(TextReport.summary(SampleRun().record) == Self.oneCrash)
     }

@@ -12,7 +12,7 @@ import Testing
         "optimizer.beta1": "0.8", "optimizer.beta2": "0.95", "optimizer.epsilon": "1e-07", "optimizer.weightDecay": "0.01",
         "optimizer.clip": "0.0", "optimizer.spike": "8.0", "schedule.kind": "wsd", "schedule.peak": "0.0007", "schedule.minimum": "1e-05",
         "schedule.warmup": "9", "schedule.decayFraction": "0.3", "evaluation.every": "11", "evaluation.tokens": "4096",
-        "probe.budget": "0.02", "probe.window": "70", "checkpoint.every": "13", "checkpoint.keep": "5", "cost.workerHour": "1.25", "cost.currency": "EUR",
+        "probe.budget": "0.02", "probe.window": "70", "checkpoint.every": "13", "checkpoint.keep": "5", "checkpoint.bandwidth": "40.0", "checkpoint.nice": "19", "cost.workerHour": "1.25", "cost.currency": "EUR",
     ]
 
     private func readBack(_ config: RunConfig) throws -> RunConfig {
@@ -144,6 +144,8 @@ import Testing
         ("schedule.peak=inf", "a number from 0.0 to 10.0"), ("schedule.peak=-1", "a number from 0.0 to 10.0"),
         ("optimizer.beta1=1", "a number from 0.0 to 0.9999"), ("optimizer.clip=x", "a number from 0.0 to 1000000000.0"),
         ("data.validation=1", "a number from 0.0 to 0.9"), ("data.tokenizer=bpe", "one of byte, char"),
+        ("checkpoint.every=-1", "a whole number from 0 to 100000000, or auto"), ("checkpoint.every=often", "a whole number from 0 to 100000000, or auto"),
+        ("checkpoint.bandwidth=-1", "a number from 0.0 to 1000000.0"), ("checkpoint.nice=20", "a whole number from 0 to 19"),
         ("checkpoint.keep=1", "a whole number from 2 to 1000000"), ("schedule.kind=Cosine", "one of constant, linear, cosine, wsd"),
     ])
     func `a value out of range is refused with what it may be, and changes nothing`(assignment: String, wanted: String) throws {

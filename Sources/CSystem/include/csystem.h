@@ -34,6 +34,9 @@ int cs_signal_at_parent_death(int signal);
 int cs_reap(pid_t pid, bool wait, bool *signalled, int *code, uint64_t *cpu_nanoseconds);
 /// Binds the calling thread to one processor. 0 or errno.
 int cs_pin_to_core(int core);
+/// Makes this process stand back for others: its nice value, and for the disk (where its scheduler heeds classes) the idle
+/// class at 19, else best effort at the level that goes with the nice value. 0 leaves all as it is. A refusal is ignored.
+void cs_stand_back(int nice);
 /// How many processors this process may use.
 int cs_available_cores(void);
 

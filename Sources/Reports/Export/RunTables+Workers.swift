@@ -49,12 +49,29 @@ extension RunTable {
     }
 
     static func checkpoints(_ account: RunAccount) -> RunTable {
-        RunTable("checkpoints", ["session", "step", "requested_ns", "durable_ns", "took_ns", "bytes", "status", "writer_cpu_ns"], account.record.checkpoints.map {
+        RunTable("checkpoints", ["session", "step", "requested_ns", "durable_ns", "took_ns", "bytes", "status", "writer_cpu_ns", "late_ns", "merged"], account.record.checkpoints.map {
             let requested = $0.requestedNanoseconds, took = $0.durableNanoseconds.map { Int($0) - Int(requested) }
             return [
                 .integer($0.session), .integer($0.step), JSONValue($0.requestedNanoseconds), JSONValue($0.durableNanoseconds), JSONValue(took), .integer($0.bytes),
-                .text($0.status), JSONValue($0.cpuNanoseconds),
+                .text($0.status), JSONValue($0.cpuNanoseconds), JSONValue($0.lateNanoseconds), .integer($0.merged),
             ]
+        })
+    }
+
+    /// What the interval between checkpoints was chosen from, each time that it was: see `CheckpointChoice`.
+    static func intervals(_ account: RunAccount) -> RunTable {
+        RunTable("checkpoint_intervals", [
+            "session", "step", "chosen_ns", "cause", "steps", "least_steps", "most_steps", "step_seconds", "blocking_seconds", "persist_seconds", "restart_seconds",
+            "failures", "exposure_worker_seconds", "prior_worker_seconds", "workers", "between_failures_seconds", "between_failures_low_seconds",
+            "between_failures_high_seconds", "young_seconds", "daly_seconds", "expected_loss", "young_expected_loss", "daly_expected_loss",
+        ], account.record.intervals.map { row in
+            let choice = row.choice, costs = choice.costs, between = choice.betweenFailuresInterval
+            let seconds = [choice.betweenFailures, between.lowerBound, between.upperBound, costs.young, costs.daly, choice.loss, choice.loss(interval: costs.young), choice.loss(interval: costs.daly)]
+            return [
+                .integer(row.session), .integer(row.step), JSONValue(row.nanoseconds), .text(row.cause.rawValue), .integer(choice.steps), .integer(choice.leastSteps),
+                .integer(choice.mostSteps), .real(choice.stepSeconds), .real(choice.blocking), .real(choice.persist), .real(choice.restart), .integer(choice.rate.failures),
+                .real(choice.rate.exposureSeconds), .real(choice.rate.priorSeconds), .integer(choice.workers),
+            ] + seconds.map { .real($0) }
         })
     }
 

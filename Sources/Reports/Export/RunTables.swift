@@ -6,7 +6,7 @@ extension RunTable {
         [
             categories(account), slots(account), steps(account), validations(account), probes(account), windows(account), fates(account),
             incidents(account), bills(account), faults(account), workers(account), processes(account), sources(account), noise(account),
-            definitions(account), checkpoints(account), sessions(account),
+            definitions(account), checkpoints(account), intervals(account), sessions(account),
         ]
     }
 

@@ -42,7 +42,7 @@ struct PageData: Encodable {
         var batchSequences: Double?
         var workers: [Worker], sources: [Source]
     }
-    struct Checkpoint: Encodable { var step: Int, bytes: Int, took: Int?, status: String }
+    struct Checkpoint: Encodable { var step: Int, bytes: Int, took: Int?, late: Int, status: String }
 
     var title: String, outcome: String
     var cards: [Card]
@@ -63,6 +63,7 @@ struct PageData: Encodable {
     /// Sentences on E, when there is a reference.
     var reference: [String]
     var checkpoints: [Checkpoint]
+    var checkpointNotes: [String]
     var facts: [[String]]
     var configuration: String
 
@@ -99,8 +100,9 @@ struct PageData: Encodable {
         computeGoodput = account.headlines.computeGoodput.shortened
         self.reference = reference.map { [$0.sentence, $0.phase] } ?? []
         checkpoints = record.checkpoints.map { row in
-            Checkpoint(step: row.step, bytes: row.bytes, took: row.durableNanoseconds.map { Int($0) - Int(row.requestedNanoseconds) }, status: row.status)
+            Checkpoint(step: row.step, bytes: row.bytes, took: row.durableNanoseconds.map { Int($0) - Int(row.requestedNanoseconds) }, late: Int(row.lateNanoseconds), status: row.status)
         }
+        checkpointNotes = account.checkpointNotes.map { ($0.label.isEmpty ? "" : $0.label + ": ") + $0.text }
         facts = record.facts.filter { $0.key != RunFact.configuration }.sorted { $0.key < $1.key }.map { [$0.key, $0.value] }
         configuration = record.facts[RunFact.configuration] ?? ""
     }

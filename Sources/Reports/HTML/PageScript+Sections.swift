@@ -97,11 +97,12 @@ extension PageScript {
           const place = $('configuration-body');
           if (D.configuration) place.append(scrolling('Resolved configuration', el('pre', { class: 'pre' }, D.configuration)));
           if (D.checkpoints.length) {
-            place.append(el('h3', {}, 'Checkpoints'), el('div', { id: 'checkpoint-table' }));
+            place.append(el('h3', {}, 'Checkpoints'), D.checkpointNotes.map(note => el('p', { class: 'note' }, note)), el('div', { id: 'checkpoint-table' }));
             dataTable('checkpoint-table', { label: 'Checkpoints', rows: D.checkpoints, noun: 'checkpoint', pageSize: 20, columns: [
               { head: 'Step', number: true, value: c => c.step, cell: c => grouped(c.step) }, { head: 'Status', value: c => c.status, cell: c => c.status },
               { head: 'Bytes', number: true, value: c => c.bytes, cell: c => grouped(c.bytes) },
-              { head: 'Durable after ms', number: true, value: c => c.took, cell: c => milliseconds(c.took) }] });
+              { head: 'Durable after ms', number: true, value: c => c.took, cell: c => milliseconds(c.took) },
+              { head: 'Late by ms', number: true, value: c => c.late, cell: c => c.late ? milliseconds(c.late) : '–' }] });
           }
           place.append(el('details', {}, el('summary', {}, 'Facts of the run'), scrolling('Facts of the run', el('table', {}, el('tbody', {},
             D.facts.map(([key, value]) => el('tr', {}, el('th', { scope: 'row' }, key), el('td', { style: 'overflow-wrap:anywhere' }, value))))))));
