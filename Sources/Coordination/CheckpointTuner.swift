@@ -38,11 +38,12 @@ package struct CheckpointTuner: Sendable {
     package private(set) var choice: CheckpointChoice?
 
     /// - Parameters:
-    ///   - policy: where every loss sends the run back, two failures in a run are expected, on as little evidence as a quarter
-    ///     of one; where the memory has to go for that, half a failure in 32 runs.
+    ///   - policy: where every loss sends the run back, ten failures in a run are expected, on as little evidence as a
+    ///     twentieth of one: to fear too many costs some early checkpoints, to fear too few a long way back. Where the memory
+    ///     has to go for that, half a failure in 32 runs.
     ///   - failures, exposureSeconds: of earlier sessions.
     package init(plannedSteps: Int, policy: LossPolicy, failures: Int = 0, exposureSeconds: Double = 0) {
-        (self.plannedSteps, priorRuns) = (plannedSteps, policy == .restart ? 0.25 : 32)
+        (self.plannedSteps, priorRuns) = (plannedSteps, policy == .restart ? 0.05 : 32)
         (self.failures, self.exposureSeconds) = (failures, exposureSeconds)
     }
 
