@@ -100,7 +100,7 @@ struct PageData: Encodable {
         self.reference = reference.map { [$0.sentence, $0.phase] } ?? []
         checkpoints = record.checkpoints.map { row in
             Checkpoint(step: row.step, bytes: row.bytes, took: row.durableNanoseconds.map { Int($0) - Int(row.requestedNanoseconds) }, status: row.status)
-        }
+        } + record.restores.compactMap { row in row.damage.map { Checkpoint(step: row.step, bytes: 0, took: nil, status: $0) } }
         facts = record.facts.filter { $0.key != RunFact.configuration }.sorted { $0.key < $1.key }.map { [$0.key, $0.value] }
         configuration = record.facts[RunFact.configuration] ?? ""
     }
