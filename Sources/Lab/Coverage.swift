@@ -44,10 +44,10 @@ package struct Coverage: Sendable {
         }
 
         /// A gradient with a wrong bit looks like any other: only an audit of every microbatch is sure to find it. And a
-        /// damaged checkpoint like a sound one, until it is needed.
+        /// damaged checkpoint like a sound one, until it is needed; its writer is to be done by then.
         package var arguments: [String] {
             if strike.kind == .bitflip && strike.target == .gradient { return ["--audit", "1"] }
-            return strike.spoilsCheckpoint ? ["--policy", "restart", "--set", "checkpoint.every=20"] : []
+            return strike.spoilsCheckpoint ? ["--policy", "restart", "--set", "checkpoint.every=20", "--pace", "30"] : []
         }
 
         /// What the run must have taken the fault for.
@@ -61,7 +61,7 @@ package struct Coverage: Sendable {
 
     package static let workers = 3, steps = 60, step = 20
     /// The second checkpoint is spoiled, and needed before there is a third.
-    private static let spoiledStep = 40, lossStep = 55
+    private static let spoiledStep = 40, lossStep = 58
     private static let noticeSeconds = 0.5, slowSeconds = 0.2
     /// What all runs have in common. Microbatches take time enough for a replacement to come up before the run is over.
     package static let arguments = [

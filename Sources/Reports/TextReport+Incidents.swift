@@ -102,8 +102,8 @@ extension TextReport {
         }
         lines.append(row("written", text))
         lines.append(row("beside", "\(Quantity.duration(seconds: Double(account.accounts.checkpointWriterNanoseconds) / 1e9)) of the writer's time, outside the sum above"))
-        for rejected in record.restores.compactMap(\.damage).suffix(3) {
-            lines += TextReport.wrapped(rejected, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? "rejected" : "", $1) }
+        for damage in record.restores.compactMap(\.damage).suffix(3) {
+            lines += TextReport.wrapped(damage, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? "rejected" : "", $1) }
         }
         for row in failed.suffix(3) { lines.append(self.row("", "step-\(row.step): \(row.status)".padded(TextReport.width - 15))) }
         return lines

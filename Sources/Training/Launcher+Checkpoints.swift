@@ -81,7 +81,7 @@ extension Launcher {
         if case .signalled(let signal) = end.exit {
             if done.row.status == Self.noWord { done.row.status = "the writer was killed by signal \(signal)" }
         } else if let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last {
-            done.row.status = String(said)
+            done.row.status = String(said.trimmingPrefix("headway: "))
         }
         try ledger.append(done.row)
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")

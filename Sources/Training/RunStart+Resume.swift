@@ -47,6 +47,7 @@ extension PreparedRun {
                 (start.step, start.stateHash) = try restore(
                     into: shared, config, parameters, last: record.position.step, hasInitial: record.facts[RunFact.initialHash] != nil, folder,
                     session: start.session, ledger, &remarks)
+                shared.rewind(to: start.step, generation: 0, next: 1)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
                 try options.validate(from: start.step)
             } catch {

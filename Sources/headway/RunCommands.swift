@@ -179,6 +179,10 @@ struct CheckpointWriterCommand: ParsableCommand {
     @Option var launcher: Int32
 
     func run() throws {
-        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher)
+        do {
+            try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher)
+        } catch let error as CheckpointError {
+            throw error.userError
+        }
     }
 }
