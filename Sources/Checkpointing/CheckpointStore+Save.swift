@@ -2,6 +2,8 @@ import Glibc
 
 /// Where a save is; reported just before the thing named happens, `writing` after each MiB.
 package enum SaveProgress: Hashable, Sendable {
+    /// The temporary folder is made, and its files come next.
+    case files
     case writing(bytes: Int, of: Int)
     case manifest
     case rename
@@ -93,6 +95,7 @@ extension CheckpointStore {
     ) throws(StorageError) -> Manifest {
         let temporary = temporaryPath(of: manifest.step)
         try storage.makeDirectory(temporary)
+        progress(.files)
         var sealed = manifest, done = 0
         for file in CheckpointFile.allCases {
             let record = try Safetensors.write(

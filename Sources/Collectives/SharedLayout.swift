@@ -39,7 +39,7 @@ package struct SharedLayout: Equatable, Sendable {
     var chunkTable: Int { leafTable + leaves * LeafWord.count * 8 }
     var evaluationTable: Int { chunkTable + Self.chunkCount * ChunkWord.count * 8 }
     var faultTable: Int { evaluationTable + heldOut.count * EvaluationWord.count * 8 }
-    var probeTable: Int { faultTable + Self.faultsMaximum * 8 }
+    var probeTable: Int { faultTable + Self.faultsMaximum * FaultWord.count * 8 }
     var leafSumTable: Int { probeTable + heldOut.probe * sequences * 8 }
     var blocks: Int {
         (leafSumTable + leaves * LeafSum.allCases.count * Self.chunkCount * 8 + Self.page - 1) / Self.page * Self.page
@@ -77,6 +77,11 @@ enum SlotWord: Int {
     case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
     /// A cache line each: workers write their own row at every step.
     static let count = 8
+}
+
+enum FaultWord: Int {
+    case fired, mechanism      // CLOCK_MONOTONIC, 0 before; one more than its place among all, 0 for none
+    static let count = 2
 }
 
 enum LeafWord: Int {

@@ -95,7 +95,7 @@ extension SharedState {
         put(.wantedWorkers, 0)
         put(.damagedChunk, 0)
         for slot in 0..<SharedLayout.slotsMaximum { releaseClaims(of: slot, turn: turn) }
-        for fault in 0..<SharedLayout.faultsMaximum { cs_store(word(layout.faultTable + fault * 8), 0) }
+        for fault in 0..<SharedLayout.faultsMaximum { setFaultFired(fault, at: 0) }
         for slot in 0..<SharedLayout.slotsMaximum { setSlot(slot, replica: 0, state: .empty) }
     }
 
@@ -156,14 +156,26 @@ extension SharedState {
         (Int(cs_load(slotWord(slot, .leaves))), Int(cs_load(slotWord(slot, .lateLeaves))))
     }
 
-    // MARK: Faults: a word each, so that none fires twice
+    // MARK: Faults: a row each, so that none fires twice
+
+    private func faultWord(_ fault: Int, _ place: FaultWord) -> UnsafeMutablePointer<UInt64> {
+        word(layout.faultTable + (fault * FaultWord.count + place.rawValue) * 8)
+    }
 
     /// When it fired, nil if it has not.
     package func faultFired(_ fault: Int) -> UInt64? {
-        let nanoseconds = cs_load(word(layout.faultTable + fault * 8))
+        let nanoseconds = cs_load(faultWord(fault, .fired))
         return nanoseconds > 0 ? nanoseconds : nil
     }
-    package func setFaultFired(_ fault: Int, at nanoseconds: UInt64) { cs_store(word(layout.faultTable + fault * 8), nanoseconds) }
+    /// By what; valid once it has fired.
+    package func faultMechanism(_ fault: Int) -> Fault.Mechanism? {
+        Int(cs_load(faultWord(fault, .mechanism))).before.map { Fault.Mechanism.allCases[$0] }
+    }
+    package func setFaultFired(_ fault: Int, at nanoseconds: UInt64, by mechanism: Fault.Mechanism? = nil) {
+        let place = mechanism.flatMap { Fault.Mechanism.allCases.firstIndex(of: $0) } ?? -1
+        cs_store(faultWord(fault, .mechanism), UInt64(place + 1))
+        cs_store(faultWord(fault, .fired), nanoseconds)
+    }
     /// When this life of the launcher began: what faults that strike by the clock count from.
     package var sessionStart: UInt64 { value(.sessionStart) }
     package func setSessionStart(_ nanoseconds: UInt64) { put(.sessionStart, nanoseconds) }

@@ -1,3 +1,4 @@
+import Ledger
 import RunSpec
 
 /// Every kind of fault at every point where it makes sense: what a run is to survive without a trace.
@@ -20,6 +21,8 @@ package struct Coverage: Sendable {
 
         /// Bad data that no checksum finds: the only kind whose weights may differ.
         package var mayChangeWeights: Bool { kind == .labels }
+
+        fileprivate var spoilsCheckpoint: Bool { kind == .torn || kind == .flipped }
     }
 
     package struct Cell: Hashable, Sendable {
@@ -28,19 +31,37 @@ package struct Coverage: Sendable {
 
         package var name: String { "\(strike.name) at \(point)" }
 
-        /// At a point that only a replacement passes, after a crash that makes one be needed.
+        /// At a point that only a replacement passes, after a crash that makes one be needed; what spoils a checkpoint, before
+        /// one that makes it be read.
         package var faults: [Fault] {
             let seconds: Double? = strike.kind == .preempt ? Coverage.noticeSeconds : strike.kind == .slow ? Coverage.slowSeconds : nil
             let fault = Fault(strike.kind, strike.victim, .step(Coverage.step), point: point, seconds: seconds, target: strike.target)
+            if strike.spoilsCheckpoint {
+                return [Fault(strike.kind, .writer, .step(Coverage.spoiledStep), point: point), Fault(.crash, .worker(1), .step(Coverage.lossStep))]
+            }
             let isReplacements = point == .join || point == .recovery
             return (isReplacements ? [Fault(.crash, strike.victim, .step(Coverage.step), point: .backward)] : []) + [fault]
         }
 
-        /// A gradient with a wrong bit looks like any other: only an audit of every microbatch is sure to find it.
-        package var arguments: [String] { strike.kind == .bitflip && strike.target == .gradient ? ["--audit", "1"] : [] }
+        /// A gradient with a wrong bit looks like any other: only an audit of every microbatch is sure to find it. And a
+        /// damaged checkpoint like a sound one, until it is needed; its writer is to be done by then.
+        package var arguments: [String] {
+            if strike.kind == .bitflip && strike.target == .gradient { return ["--audit", "1"] }
+            return strike.spoilsCheckpoint ? ["--policy", "restart", "--set", "checkpoint.every=20", "--pace", "30"] : []
+        }
+
+        /// What the run must have taken the fault for.
+        package var verdict: FaultOutcome.Verdict? {
+            switch strike.kind {
+            case .diskfull, .torn, .flipped: .found
+            default: nil
+            }
+        }
     }
 
     package static let workers = 3, steps = 60, step = 20
+    /// The second checkpoint is spoiled, and needed before there is a third.
+    private static let spoiledStep = 40, lossStep = 58
     private static let noticeSeconds = 0.5, slowSeconds = 0.2
     /// What all runs have in common. Microbatches take time enough for a replacement to come up before the run is over.
     package static let arguments = [

@@ -69,6 +69,10 @@ package struct CoverageRun {
         let record = try LedgerStore.read(path + "/ledger.sqlite")
         let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text))
         for fault in result.cell.faults where !fired.contains(fault.description) { result.failures.append("`\(fault)` did not fire") }
+        for outcome in FaultOutcome.all(record) where outcome.kind == result.cell.strike.kind {
+            guard let verdict = result.cell.verdict, outcome.verdict != verdict else { continue }
+            result.failures.append("`\(outcome.text)` is \(outcome.verdict), not \(verdict)")
+        }
         result.isEqual = record.facts[RunFact.finalDigest] == reference
         if result.isEqual == false, !result.cell.strike.mayChangeWeights { result.failures.append("the final weights differ") }
         let verified = try child.run(["verify", path], log: log, limitSeconds: Self.limitSeconds)

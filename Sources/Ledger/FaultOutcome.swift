@@ -23,6 +23,8 @@ package struct FaultOutcome: Equatable, Sendable {
     package let latencyNanoseconds: Int?
     /// What the run took it for.
     package let takenFor: String?
+    /// By what a fault of the disk was brought about.
+    package let mechanism: Fault.Mechanism?
 
     /// In the order of the record.
     package static func all(_ record: RunRecord) -> [FaultOutcome] {
@@ -36,7 +38,7 @@ package struct FaultOutcome: Equatable, Sendable {
 
     private init(_ row: FaultRow, _ incident: IncidentRow?, _ record: RunRecord) {
         let fault = try? Fault(row.text)
-        (session, text, kind, firedNanoseconds) = (row.session, row.text, fault?.kind, row.firedNanoseconds)
+        (session, text, kind, firedNanoseconds, mechanism) = (row.session, row.text, fault?.kind, row.firedNanoseconds, row.mechanism)
         guard let fired = row.firedNanoseconds, let fault else {
             (verdict, latencyNanoseconds, takenFor) = (.idle, nil, nil)
             return
@@ -48,9 +50,17 @@ package struct FaultOutcome: Equatable, Sendable {
             return
         }
         switch (fault.victim, fault.kind) {
+        case (_, .torn), (_, .flipped):
+            // The first who restores from the checkpoint finds it out, or never will.
+            let step = record.checkpoint(writtenAt: fired, row.session)?.step ?? fault.step
+            let read = record.restores.first { $0.step == step && ($0.session, $0.nanoseconds) > (row.session, fired) }
+            (verdict, takenFor) = (read.map { $0.damage == nil ? .missed : .found } ?? .silent, read?.damage)
+            // Between sessions the machine, and with it the clock, may have started again.
+            latencyNanoseconds = read.flatMap { $0.damage != nil && $0.nanoseconds > fired ? Int($0.nanoseconds - fired) : nil }
+        case (_, .slowdisk): (verdict, takenFor, latencyNanoseconds) = (.silent, nil, nil)
         case (.writer, _):
             // Its checkpoint is booked as failed.
-            let failed = record.checkpoints.first { $0.session == row.session && $0.durableNanoseconds == nil && $0.requestedNanoseconds <= fired && fault.step ?? 0 <= $0.step }
+            let struck = record.checkpoint(writtenAt: fired, row.session), failed = struck?.durableNanoseconds == nil ? struck : nil
             (verdict, takenFor, latencyNanoseconds) = (failed == nil ? .missed : .found, failed?.status, nil)
         case (.launcher, _):
             // Nobody is left to find it but the next session.
@@ -68,11 +78,18 @@ package struct FaultOutcome: Equatable, Sendable {
         case .crash: [.crash]
         case .segfault: [.segfault]
         case .hang: [.hang, .stall]
-        case .slow, .labels: []
+        case .slow, .labels, .diskfull, .slowdisk, .torn, .flipped: []
         // When the notice runs out, it ends as any kill does.
         case .preempt: [.preempt, .crash]
         case .nonfinite: [.corruption, .veto]
         case .bitflip: fault.target == .gradient ? [.corruption] : [.memory]
         }
+    }
+}
+
+extension RunRecord {
+    /// The checkpoint under way at that time of a session.
+    fileprivate func checkpoint(writtenAt nanoseconds: UInt64, _ session: Int) -> CheckpointRow? {
+        checkpoints.last { $0.session == session && $0.requestedNanoseconds <= nanoseconds && nanoseconds <= $0.durableNanoseconds ?? .max }
     }
 }

@@ -39,6 +39,9 @@ struct LedgerRow {
     func optionalText(_ column: String) throws -> String? { try value(column) }
     /// One of a closed list of words.
     func choice<Choice: RawRepresentable<String>>(_ column: String) throws -> Choice { try required(column, Choice(rawValue: text(column))) }
+    func optionalChoice<Choice: RawRepresentable<String>>(_ column: String) throws -> Choice? {
+        try optionalText(column).map { try required(column, Choice(rawValue: $0)) }
+    }
     func bytes(_ column: String) throws -> Data { try required(column, value(column)) }
     func flag(_ column: String) throws -> Bool { try count(column) != 0 }
 

@@ -84,7 +84,8 @@ extension LedgerStore {
                 description: $0.text("description"))
         }
         record.faults = try rows(db, "faults ORDER BY session, fault", path) {
-            try FaultRow(session: $0.count("session"), fault: $0.count("fault"), text: $0.text("text"), firedNanoseconds: $0.optionalNs("firedNs"))
+            try FaultRow(session: $0.count("session"), fault: $0.count("fault"), text: $0.text("text"), firedNanoseconds: $0.optionalNs("firedNs"),
+                mechanism: $0.optionalChoice("mechanism"))
         }
         record.evaluations = try rows(db, "evaluations ORDER BY rowid", path) {
             try EvaluationRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), lossSum: $0.real("lossSum"), tokens: $0.count("tokens"))
@@ -122,6 +123,9 @@ extension LedgerStore {
                 restart: $0.seconds("restartSeconds"), rate: FailureRate(
                     failures: $0.count("failures"), exposureSeconds: $0.seconds("exposureSeconds"), priorSeconds: $0.seconds("priorSeconds", above: 0)),
                 workers: $0.count("workers", from: 1)))
+        }
+        record.restores = try rows(db, "restores ORDER BY rowid", path) {
+            try RestoreRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), damage: $0.optionalText("damage"))
         }
         try flights(db, path, after: 0, atMost: nil) { record.flights[$0, default: []] += $1 }
         return record

@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 5
+    package static let version = 6
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
@@ -52,7 +52,7 @@ package final class LedgerStore {
             replica INTEGER NOT NULL, slot INTEGER NOT NULL, step INTEGER NOT NULL, onsetNs INTEGER NOT NULL,
             onsetExact INTEGER NOT NULL, detectedNs INTEGER NOT NULL, plannedNs INTEGER,
             leavesReassigned INTEGER NOT NULL, fault INTEGER, description TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER,
+        CREATE TABLE IF NOT EXISTS faults (session INTEGER NOT NULL, fault INTEGER NOT NULL, text TEXT NOT NULL, firedNs INTEGER, mechanism TEXT,
             PRIMARY KEY (session, fault));
         CREATE TABLE IF NOT EXISTS evaluations (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL,
             lossSum REAL NOT NULL, tokens INTEGER NOT NULL);
@@ -72,6 +72,7 @@ package final class LedgerStore {
             steps INTEGER NOT NULL, leastSteps INTEGER NOT NULL, mostSteps INTEGER NOT NULL, stepSeconds REAL NOT NULL,
             blockingSeconds REAL NOT NULL, persistSeconds REAL NOT NULL, restartSeconds REAL NOT NULL, failures INTEGER NOT NULL,
             exposureSeconds REAL NOT NULL, priorSeconds REAL NOT NULL, workers INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS restores (session INTEGER NOT NULL, step INTEGER NOT NULL, ns INTEGER NOT NULL, damage TEXT);
         CREATE TABLE IF NOT EXISTS flights (number INTEGER PRIMARY KEY AUTOINCREMENT, replica INTEGER NOT NULL, events BLOB NOT NULL);
         """
 
@@ -150,7 +151,8 @@ package final class LedgerStore {
     }
 
     package func put(_ row: FaultRow) throws {
-        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?)", [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }])
+        try run("INSERT OR REPLACE INTO faults VALUES (?, ?, ?, ?, ?)",
+            [row.session, row.fault, row.text, row.firedNanoseconds.map { Int64($0) }, row.mechanism?.rawValue])
     }
 
     package func append(_ row: RecheckRow) throws {
@@ -196,6 +198,10 @@ package final class LedgerStore {
         try run("INSERT INTO intervals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.session, row.step, Int64(row.nanoseconds), row.cause.rawValue, choice.steps, choice.leastSteps, choice.mostSteps, choice.stepSeconds,
              choice.blocking, choice.persist, choice.restart, choice.rate.failures, choice.rate.exposureSeconds, choice.rate.priorSeconds, choice.workers])
+    }
+
+    package func append(_ row: RestoreRow) throws {
+        try run("INSERT INTO restores VALUES (?, ?, ?, ?)", [row.session, row.step, Int64(row.nanoseconds), row.damage])
     }
 
     package func append(_ events: [FlightEvent], replica: Int) throws {

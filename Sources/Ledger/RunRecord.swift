@@ -304,14 +304,17 @@ package struct FaultRow: Equatable, Sendable {
     package var fault: Int
     package var text: String
     package var firedNanoseconds: UInt64?
+    /// Of a fault of the disk that has fired.
+    package var mechanism: Fault.Mechanism?
 
     package init(
-        session: Int, fault: Int, text: String, firedNanoseconds: UInt64? = nil
+        session: Int, fault: Int, text: String, firedNanoseconds: UInt64? = nil, mechanism: Fault.Mechanism? = nil
     ) {
         self.session = session
         self.fault = fault
         self.text = text
         self.firedNanoseconds = firedNanoseconds
+        self.mechanism = mechanism
     }
 }
 
@@ -428,6 +431,20 @@ package struct IntervalRow: Equatable, Sendable {
     }
 }
 
+/// A checkpoint that a restore looked at.
+package struct RestoreRow: Equatable, Sendable {
+    /// The session that goes on from there.
+    package var session: Int
+    package var step: Int
+    package var nanoseconds: UInt64
+    /// nil when it was whole, and became the state.
+    package var damage: String?
+
+    package init(session: Int, step: Int, nanoseconds: UInt64, damage: String? = nil) {
+        (self.session, self.step, self.nanoseconds, self.damage) = (session, step, nanoseconds, damage)
+    }
+}
+
 /// A whole ledger in memory.
 package struct RunRecord: Sendable {
     /// Facts about the run by name: see `RunFact`.
@@ -448,6 +465,7 @@ package struct RunRecord: Sendable {
     package var setbacks: [SetbackRow] = []
     package var checkpoints: [CheckpointRow] = []
     package var intervals: [IntervalRow] = []
+    package var restores: [RestoreRow] = []
     /// Flight events by replica, in time order.
     package var flights: [Int: [FlightEvent]] = [:]
 

@@ -66,6 +66,10 @@ extension Fault.Kind {
         case .nonfinite: "n"
         case .bitflip: "b"
         case .labels: "l"
+        case .diskfull: "f"
+        case .slowdisk: "d"
+        case .torn: "t"
+        case .flipped: "x"
         }
     }
 
@@ -79,6 +83,10 @@ extension Fault.Kind {
         case .nonfinite: "a gradient of a microbatch holds a NaN"
         case .bitflip: "one bit of a gradient, a parameter or a moment flips"
         case .labels: "the worker trains on permuted targets from there on; changes the weights"
+        case .diskfull: "the disk fills up in the middle of a checkpoint's files (ENOSPC)"
+        case .slowdisk: "the disk takes `rate` of a checkpoint and no more, as in rate=2MB/s"
+        case .torn: "the second half of a file of a durable checkpoint is not there"
+        case .flipped: "one bit of a file of a durable checkpoint is another"
         }
     }
 }

@@ -44,7 +44,16 @@ extension TextReport {
         for odd in outcomes.filter({ $0.verdict == .missed || $0.verdict == .misdiagnosed }).prefix(TextReport.incidentsAtEachEnd) {
             lines.append("  " + ink.red(odd.verdict.rawValue) + ": `\(odd.text)`" + (odd.takenFor.map { ", taken for \($0)" } ?? ""))
         }
+        for kind in Fault.Kind.allCases {
+            for mechanism in Fault.Mechanism.allCases {
+                let count = outcomes.count { $0.kind == kind && $0.mechanism == mechanism }
+                if count > 0 { lines.append("  " + "\(kind), \(count) of them".padded(24) + mechanism.meaning) }
+            }
+        }
         lines.append("  " + ink.dim("from the fault to its detection in ms; a slow worker and bad labels raise no alarm: see S2 and the workers’ contribution"))
+        if outcomes.contains(where: { $0.kind?.isOfDisk ?? false }) {
+            lines.append("  " + ink.dim("nor does a slow disk; a damaged checkpoint is found when a restore reads it, and by nobody else"))
+        }
         return lines
     }
 
@@ -96,7 +105,20 @@ extension TextReport {
         lines += account.checkpointNotes.flatMap { note in
             TextReport.wrapped(note.text, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? note.label : "", $1) }
         }
+        for damage in record.restores.compactMap(\.damage).suffix(3) {
+            lines += TextReport.wrapped(damage, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? "rejected" : "", $1) }
+        }
         for row in failed.suffix(3) { lines.append(self.row("", "step-\(row.step): \(row.status)".padded(TextReport.width - 15))) }
         return lines
+    }
+}
+
+extension Fault.Mechanism {
+    fileprivate var meaning: String {
+        switch self {
+        case .tmpfs: "by the kernel, on a small tmpfs that only the writer saw"
+        case .storage: "by the storage protocol, without the kernel"
+        case .file: "by changing the file on the disk"
+        }
     }
 }

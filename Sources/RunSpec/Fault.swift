@@ -2,6 +2,7 @@
 //
 //     crash worker=1 step=50 point=backward       hang worker=0 at=2.5s for=1s       slow worker=2 step=9 speed=0.5 for=4s
 //     crash launcher step=50 point=vote           preempt worker=3 step=20 notice=2s bitflip worker=1 step=7 target=gradient
+//     diskfull writer step=50                     slowdisk writer step=50 rate=2MB/s torn writer step=50
 
 /// Where in a step a fault can strike. The names are those of the command line.
 package enum FaultPoint: String, CaseIterable, Sendable {
@@ -38,6 +39,22 @@ package struct Fault: Hashable, Sendable {
         /// From that step on the worker trains on permuted targets, until it ends: bad data that no checksum finds. The
         /// only kind that changes the weights.
         case labels
+        /// The disk under a checkpoint fills up in the middle of its files; takes so many bytes a second and no more.
+        case diskfull, slowdisk
+        /// A checkpoint is announced durable, and the second half of one of its files is not there; one bit of it is another.
+        case torn, flipped
+
+        /// Whether it strikes what a writer writes, and the writer itself only through it.
+        package var isOfDisk: Bool { self == .diskfull || self == .slowdisk || self == .torn || self == .flipped }
+    }
+    /// By what a fault of the disk was brought about.
+    package enum Mechanism: String, CaseIterable, Sendable {
+        /// The kernel's own answer, on a small file system that is mounted for the writer alone.
+        case tmpfs
+        /// The storage protocol: the kernel is not asked.
+        case storage
+        /// The file on the disk is changed.
+        case file
     }
     package enum Victim: Hashable, Sendable {
         /// By its slot, from 0.
@@ -62,21 +79,23 @@ package struct Fault: Hashable, Sendable {
     package var seconds: Double?
     /// Of a slow worker, as a share of its own.
     package var speed: Double
+    /// Of a slow disk, in MB/s.
+    package var rate: Double
     /// Of a flipped bit: what it is in, and which one of the 32, 22 the highest of the mantissa.
     package var target: Target
     package var bit: Int
 
-    private static let usualBit = 22
+    private static let usualBit = 22, usualRate = 2.0
 
     /// - Parameter point: nil for the kind's own, see `defaultPoint`.
     package init(
         _ kind: Kind, _ victim: Victim, _ moment: Moment, point: FaultPoint? = nil, seconds: Double? = nil, speed: Double = 0.5,
-        target: Target = .gradient, bit: Int? = nil
+        rate: Double? = nil, target: Target = .gradient, bit: Int? = nil
     ) {
         (self.kind, self.victim, self.moment) = (kind, victim, moment)
         self.point = point ?? Self.defaultPoint(kind, victim, target)
         (self.seconds, self.speed, self.target) = (kind == .preempt ? seconds ?? Self.usualNotice : seconds, speed, target)
-        self.bit = bit ?? Self.usualBit
+        (self.rate, self.bit) = (rate ?? Self.usualRate, bit ?? Self.usualBit)
     }
 
     private static let usualNotice = 2.0
@@ -88,11 +107,12 @@ package struct Fault: Hashable, Sendable {
     private static func defaultPoint(_ kind: Kind, _ victim: Victim, _ target: Target) -> FaultPoint {
         switch (victim, kind) {
         case (.launcher, _): .vote
+        case (.writer, .torn), (.writer, .flipped): .rename
         case (.writer, _): .persist
         case (_, .nonfinite): .leafDone
         case (_, .bitflip): target == .gradient ? .leafDone : .commit
         case (_, .labels), (_, .slow): .forward
-        case (_, .crash), (_, .segfault), (_, .hang), (_, .preempt): .backward
+        case (_, .crash), (_, .segfault), (_, .hang), (_, .preempt), (_, .diskfull), (_, .slowdisk), (_, .torn), (_, .flipped): .backward
         }
     }
 
@@ -107,7 +127,9 @@ package struct Fault: Hashable, Sendable {
         case (.worker, .bitflip): target == .gradient ? [.leafDone] : [.commit]
         case (.launcher, .crash): [.vote, .commit]
         case (.writer, .crash), (.writer, .hang): [.snapshot, .persist, .manifest, .rename]
-        case (.launcher, _), (.writer, _): []
+        case (.writer, .diskfull), (.writer, .slowdisk): [.persist]
+        case (.writer, .torn), (.writer, .flipped): [.rename]
+        case (.launcher, _), (.writer, _), (.worker, _): []
         }
     }
 }
@@ -138,11 +160,21 @@ extension Fault: CustomStringConvertible {
         if kind == .bitflip, bit != Self.usualBit { words.append("bit=\(bit)") }
         words.append("point=\(point.rawValue)")
         if kind == .slow { words.append("speed=\(speed)") }
+        if kind == .slowdisk { words.append("rate=\(rate)MB/s") }
         if let seconds { words.append("\(kind == .preempt ? "notice" : "for")=\(seconds)s") }
         return words.joined(separator: " ")
     }
 
-    private static let keys = ["worker", "step", "at", "point", "for", "notice", "speed", "target", "bit"]
+    private static let keys = ["worker", "step", "at", "point", "for", "notice", "speed", "rate", "target", "bit"]
+
+    /// `2MB/s` as MB/s; nil for what is none, or no disk's.
+    static func rate(_ text: String) -> Double? {
+        guard text.hasSuffix("MB/s"), let rate = Double(text.dropLast(4).filter { $0 != " " }), 0.001...1e6 ~= rate else { return nil }
+        return rate
+    }
+
+    /// Of a kind that cannot strike whom it is to strike.
+    static func wrongVictim(_ kind: Kind) -> String { "\(kind) can strike \(kind.isOfDisk ? "the writer" : "a worker") only" }
 
     /// Reads the form above; `point` may be left out.
     /// - Throws: `UserError` saying which word is wrong and what it may be.
@@ -152,7 +184,7 @@ extension Fault: CustomStringConvertible {
         guard let first = words.first, let kind = Kind(rawValue: first) else {
             throw bad("it begins with the kind of fault, one of \(Kind.allCases.map(\.rawValue).joined(separator: ", ")), as in 'crash worker=1 step=50 point=backward'")
         }
-        var victim: Victim?, moment: Moment?, point: FaultPoint?, seconds: Double?, speed = 0.5, target = Target.gradient, bit: Int?
+        var victim: Victim?, moment: Moment?, point: FaultPoint?, seconds: Double?, speed = 0.5, rate: Double?, target = Target.gradient, bit: Int?
         func named<T: RawRepresentable & CaseIterable>(_ pair: [String]) throws -> T where T.RawValue == String {
             let names = T.allCases.map(\.rawValue)
             guard let value = T(rawValue: pair[1]) else {
@@ -184,6 +216,9 @@ extension Fault: CustomStringConvertible {
             case "speed":
                 guard let value = Double(pair[1]), value > 0, value <= 1 else { throw bad("`speed` must be above 0 and at most 1, not `\(pair[1])`") }
                 speed = value
+            case "rate":
+                guard let value = Self.rate(pair[1]) else { throw bad("`rate` must be from 0.001 to 1000000 MB/s, as in rate=2MB/s, not `\(pair[1])`") }
+                rate = value
             case "bit":
                 guard let value = Int(pair[1]), 0...31 ~= value else { throw bad("`bit` must be from 0 to 31, not `\(pair[1])`") }
                 bit = value
@@ -195,13 +230,13 @@ extension Fault: CustomStringConvertible {
         }
         guard let victim else { throw bad("say whom it strikes: worker=1, launcher or writer") }
         guard let moment else { throw bad("say when, as in step=50 or at=2.5s") }
-        let allowed: [String: Set<Kind>] = ["for": [.hang, .slow], "notice": [.preempt], "speed": [.slow], "target": [.bitflip], "bit": [.bitflip]]
+        let allowed: [String: Set<Kind>] = ["for": [.hang, .slow], "notice": [.preempt], "speed": [.slow], "rate": [.slowdisk], "target": [.bitflip], "bit": [.bitflip]]
         if let odd = said.sorted().first(where: { !(allowed[$0]?.contains(kind) ?? true) }) {
-            throw bad("`\(odd)` says nothing of \(kind.rawValue); `for` goes with hang and slow, `speed` with slow, `notice` with preempt, `target` and `bit` with bitflip")
+            throw bad("`\(odd)` says nothing of \(kind.rawValue); `for` goes with hang and slow, `speed` with slow, `rate` with slowdisk, `notice` with preempt, `target` and `bit` with bitflip")
         }
-        self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, target: target, bit: bit)
+        self.init(kind, victim, moment, point: point, seconds: seconds, speed: speed, rate: rate, target: target, bit: bit)
         let points = Self.points(kind, victim, target)
-        guard !points.isEmpty else { throw bad("\(kind.rawValue) can strike a worker only") }
+        guard !points.isEmpty else { throw bad(Self.wrongVictim(kind)) }
         guard points.contains(self.point) else {
             throw bad("\(kind.rawValue) cannot strike at \(self.point.rawValue); there are \(points.map(\.rawValue).joined(separator: ", "))")
         }

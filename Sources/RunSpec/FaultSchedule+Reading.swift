@@ -1,10 +1,10 @@
 import Yams
 
-// Keys that most schedules share: what it is (`kind`, with `for`, `notice`, `speed`, `target` where they apply), whom it
+// Keys that most schedules share: what it is (`kind`, with `for`, `notice`, `speed`, `rate`, `target` where they apply), whom it
 // strikes (`workers`, or `victim` for the launcher or the writer of checkpoints), where (`points`), when (`from`, `until`).
 
 extension FaultSchedule {
-    private static let what = ["kind", "victim", "workers", "points", "for", "notice", "speed", "target"]
+    private static let what = ["kind", "victim", "workers", "points", "for", "notice", "speed", "rate", "target"]
     private static let when = ["from", "until"]
 
     /// Failures that come by chance: Poisson, or Weibull with its shape.
@@ -65,7 +65,7 @@ extension FaultSchedule {
         if entry.has("kind") {
             strike = try entry.strike()
             trace = trace.all(strike.kind)
-        } else if let key = ["victim", "for", "notice", "speed", "target"].first(where: entry.has) {
+        } else if let key = ["victim", "for", "notice", "speed", "rate", "target"].first(where: entry.has) {
             throw entry.bad("`\(key)` needs `kind`, which then is that of every loss in the trace")
         }
         let pace = rate.map { "\(brief($0)) steps an hour" } ?? "\(brief(factor ?? 1)) times as fast"
@@ -99,7 +99,7 @@ extension FaultSchedule {
         }
         for strike in strikes {
             let possible = Fault.points(strike.kind, victim, strike.target)
-            if possible.isEmpty { throw entry.bad("\(strike.kind) can strike a worker only") }
+            if possible.isEmpty { throw entry.bad(Fault.wrongVictim(strike.kind)) }
             if strikes.count == 1, entry.has("kind"), let point = points.first(where: { !possible.contains($0) }) {
                 throw entry.bad("\(strike.kind) cannot strike at \(point); there are \(possible.map(\.rawValue).joined(separator: ", "))")
             }
@@ -146,12 +146,16 @@ extension PlanEntry {
             throw bad("`kind` is missing; there are \(Fault.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         var strike = FaultSchedule.Strike(kind: try choice("kind", text))
-        let owners: [(key: String, kinds: [Fault.Kind])] = [("for", [.hang, .slow]), ("notice", [.preempt]), ("speed", [.slow]), ("target", [.bitflip])]
+        let owners: [(key: String, kinds: [Fault.Kind])] = [("for", [.hang, .slow]), ("notice", [.preempt]), ("speed", [.slow]), ("rate", [.slowdisk]), ("target", [.bitflip])]
         for (key, kinds) in owners where has(key) && !kinds.contains(strike.kind) {
             throw bad("`\(key)` goes with \(kinds.map(\.rawValue).joined(separator: " and ")), not with \(strike.kind)")
         }
         strike.seconds = try seconds("for") ?? seconds("notice")
         if let speed = try number("speed", 0.001...1) { strike.speed = speed }
+        if let text = try self.text("rate") {
+            guard let rate = Fault.rate(text) else { throw bad("`rate` must be from 0.001 to 1000000 MB/s, as in `2 MB/s`, not `\(text)`") }
+            strike.rate = rate
+        }
         if let target = try self.text("target") { strike.target = try choice("target", target) }
         return strike
     }

@@ -31,6 +31,7 @@ package struct FaultSchedule: Sendable {
         var weight = 1.0
         var seconds: Double?
         var speed = 0.5
+        var rate: Double?
         var target = Fault.Target.gradient
     }
 
@@ -99,7 +100,7 @@ extension FaultSchedule {
             let points = allowedPoints(strike, victim)
             faults.append(Fault(
                 strike.kind, victim, moment, point: points[Int(chance.point * Double(points.count))], seconds: strike.seconds, speed: strike.speed,
-                target: strike.target))
+                rate: strike.rate, target: strike.target))
             if faults.count > limit { throw UserError(.usage, "\(place): more than \(limit) faults; make them rarer, or end them with `until`") }
         }
         return (faults, displaced)

@@ -120,13 +120,14 @@ package struct FaultTrace: Sendable {
     }
 
     private func kind(_ event: String, _ named: String?, _ place: String) throws -> Fault.Kind {
-        let kinds = Fault.Kind.allCases.map(\.rawValue)
+        // What can befall a machine that is lost.
+        let kinds = Fault.Kind.allCases.filter { !$0.isOfDisk }.map(\.rawValue)
         if let named {
-            if let kind = Fault.Kind(rawValue: named) { return kind }
+            if kinds.contains(named), let kind = Fault.Kind(rawValue: named) { return kind }
             throw UserError(.badInput, "\(place): there is no kind `\(named)`\(suggestion(for: named, among: kinds)); there are \(kinds.joined(separator: ", "))")
         }
         if event == "remove" || event == "fail" { return .crash }
-        if let kind = Fault.Kind(rawValue: event) { return kind }
+        if kinds.contains(event), let kind = Fault.Kind(rawValue: event) { return kind }
         let names = Self.events + kinds.filter { $0 != "preempt" }
         throw UserError(.badInput, "\(place): there is no event `\(event)`\(suggestion(for: event, among: names)); there are \(names.joined(separator: ", "))")
     }

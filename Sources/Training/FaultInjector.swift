@@ -1,3 +1,4 @@
+import Checkpointing
 import Collectives
 import Glibc
 import Ledger
@@ -10,22 +11,25 @@ struct FaultInjector {
     private let shared: SharedState
     /// nil in a process that keeps none.
     private let recorder: FlightRing?
+    /// Of the writer.
+    private let disk: FaultyDisk?
     /// Whether a `labels` fault has struck.
     private(set) var permutesTargets = false
     private var slowness: (speed: Double, until: UInt64)?
 
-    init(_ faults: [Fault], victim: Fault.Victim, shared: SharedState, recorder: FlightRing? = nil) {
+    init(_ faults: [Fault], victim: Fault.Victim, shared: SharedState, recorder: FlightRing? = nil, disk: FaultyDisk? = nil) {
         mine = faults.enumerated().filter { $0.element.victim == victim }.map { (index: $0.offset, fault: $0.element) }
         self.shared = shared
-        self.recorder = recorder
+        (self.recorder, self.disk) = (recorder, disk)
     }
 
     /// - Parameters:
     ///   - step: committed steps before what is being done.
     ///   - gradient: of the microbatch that was just computed, at `leafDone`; `count` floats.
+    ///   - disk: whether the disk is struck, else the process.
     @inline(__always)
-    mutating func strike(_ point: FaultPoint, step: Int, gradient: UnsafeMutablePointer<Float>? = nil, count: Int = 0) {
-        for entry in mine where entry.fault.point == point && entry.fault.isDue(at: step, since: shared.sessionStart) {
+    mutating func strike(_ point: FaultPoint, step: Int, gradient: UnsafeMutablePointer<Float>? = nil, count: Int = 0, disk: Bool = false) {
+        for entry in mine where entry.fault.point == point && entry.fault.kind.isOfDisk == disk && entry.fault.isDue(at: step, since: shared.sessionStart) {
             fire(entry.index, entry.fault, step, gradient, count)
         }
     }
@@ -33,6 +37,10 @@ struct FaultInjector {
     private mutating func fire(_ index: Int, _ fault: Fault, _ step: Int, _ gradient: UnsafeMutablePointer<Float>?, _ count: Int) {
         guard shared.faultFired(index) == nil else { return }
         let now = MonotonicClock.nanoseconds()
+        if fault.kind.isOfDisk {
+            if let mechanism = spoil(fault) { shared.setFaultFired(index, at: now, by: mechanism) }
+            return
+        }
         shared.setFaultFired(index, at: now)
         switch fault.kind {
         case .crash:
@@ -55,6 +63,18 @@ struct FaultInjector {
         case .nonfinite: gradient?[count / 2] = .nan
         case .bitflip: flip(fault.target, bit: fault.bit, shared, gradient, count)
         case .labels: permutesTargets = true
+        case .diskfull, .slowdisk, .torn, .flipped: break   // not the process
+        }
+    }
+
+    /// By what the fault was brought about; nil when nothing could be done to the disk.
+    private func spoil(_ fault: Fault) -> Fault.Mechanism? {
+        switch fault.kind {
+        case .diskfull: disk?.fill()
+        case .slowdisk: disk?.slow(to: fault.rate * 1e6)
+        case .torn: disk?.tear()
+        case .flipped: disk?.flip()
+        default: nil
         }
     }
 

@@ -71,11 +71,13 @@ extension Launcher {
         guard var done = writer else { return (false, "") }
         writer = nil
         done.process.closeDescriptor()
+        try noteFaults()
         let now = MonotonicClock.nanoseconds()
         done.row.cpuNanoseconds = end.cpuNanoseconds
         if end.exit == .exited(status: 0) {
-            let store = CheckpointStore(folder: folder.checkpointsPath)
-            done.row.bytes = (try? store.inspect(done.row.step, .sizes).manifest.bytes) ?? 0
+            // As its writer says: whether all of it is there shows when somebody reads it.
+            let found = try? CheckpointStore(folder: folder.checkpointsPath).list().first { $0.step == done.row.step }
+            done.row.bytes = found?.manifest?.bytes ?? 0
             done.row.durableNanoseconds = now
             done.row.status = "durable"
             try ledger.append(done.row)
@@ -86,7 +88,7 @@ extension Launcher {
         if case .signalled(let signal) = end.exit {
             if done.row.status == Self.noWord { done.row.status = "the writer was killed by signal \(signal)" }
         } else if let said = (try? String(contentsOfFile: logPath(done.row.step), encoding: .utf8))?.split(separator: "\n").last {
-            done.row.status = String(said)
+            done.row.status = String(said.trimmingPrefix("headway: "))
         }
         try ledger.append(done.row)
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
@@ -159,10 +161,12 @@ package struct CheckpointWriter {
         guard found == stateHash else {
             throw UserError(.runFailed, "generation \(generation) of shared memory has state \(found.prefix(16))…, not the committed one of step \(step), \(stateHash.prefix(16))…; nothing was written")
         }
-        var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared)
+        // Full, it takes half of what is to be written.
+        let disk = FaultyDisk(roomBytes: 3 * MemoryLayout<Float>.stride * parameters.count / 2)
+        var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared, disk: disk)
         faults.strike(.snapshot, step: step)
         let state = shared.pointers(generation: generation)
-        let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
+        let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(disk, bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
         let manifest = Manifest(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
@@ -170,9 +174,12 @@ package struct CheckpointWriter {
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
             secondMoments: state.secondMoment) { progress in
             switch progress {
+            case .files: faults.strike(.persist, step: step, disk: true)
             case .writing: faults.strike(.persist, step: step)
             case .manifest: faults.strike(.manifest, step: step)
-            case .rename: faults.strike(.rename, step: step)
+            case .rename:
+                faults.strike(.rename, step: step, disk: true)
+                faults.strike(.rename, step: step)
             case .durable: break
             }
         }

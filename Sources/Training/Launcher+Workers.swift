@@ -94,7 +94,7 @@ extension Launcher {
         for (index, fault) in faults.enumerated() where !notedFaults.contains(index) {
             guard let fired = shared.faultFired(index) else { continue }
             notedFaults.insert(index)
-            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: fired))
+            try ledger.put(FaultRow(session: session, fault: index, text: fault.description, firedNanoseconds: fired, mechanism: shared.faultMechanism(index)))
         }
     }
 

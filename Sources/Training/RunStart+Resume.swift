@@ -45,7 +45,9 @@ extension PreparedRun {
             shared = try segment(config, description, parameters)
             do {
                 (start.step, start.stateHash) = try restore(
-                    into: shared, config, parameters, last: record.position.step, hasInitial: record.facts[RunFact.initialHash] != nil, folder, &remarks)
+                    into: shared, config, parameters, last: record.position.step, hasInitial: record.facts[RunFact.initialHash] != nil, folder,
+                    session: start.session, ledger, &remarks)
+                shared.rewind(to: start.step, generation: 0, next: 1)
                 start.source = start.step == 0 ? "initial" : "checkpoint"
                 try options.validate(from: start.step)
             } catch {
@@ -94,9 +96,10 @@ extension PreparedRun {
     /// - Parameters:
     ///   - last: committed steps so far.
     ///   - hasInitial: whether the ledger knows what the run began from.
+    ///   - session: that goes on from there; what is read for it is booked in the ledger.
     static func restore(
         into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, last: Int, hasInitial: Bool, _ folder: RunFolder,
-        _ remarks: inout [String]
+        session: Int, _ ledger: LedgerStore, _ remarks: inout [String]
     ) throws -> (Int, String) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         let found: Restoration
@@ -110,6 +113,9 @@ extension PreparedRun {
             throw error.userError
         }
         remarks += found.rejected.map(\.description)
+        let now = MonotonicClock.nanoseconds()
+        for rejection in found.rejected { try ledger.append(RestoreRow(session: session, step: rejection.step, nanoseconds: now, damage: "\(rejection)")) }
+        if let step = found.checkpoint?.step { try ledger.append(RestoreRow(session: session, step: step, nanoseconds: now)) }
         guard let checkpoint = found.checkpoint else {
             guard hasInitial else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
             // A damaged checkpoint may have left anything in the blocks.

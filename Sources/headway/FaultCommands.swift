@@ -18,6 +18,16 @@ struct FaultsCommand: ParsableCommand {
               crash writer step=20 point=rename
               bitflip worker=1 step=7 target=parameters
 
+            What strikes the disk under a checkpoint strikes the writer. A disk that is full is
+            so by the kernel, on a small tmpfs in mounts of the writer's own; where that is
+            refused, by the storage protocol; the report says which. torn and flipped are found
+            when a restore reads the checkpoint, which then goes back to the one before.
+
+              diskfull writer step=50
+              slowdisk writer step=50 rate=2MB/s
+              torn writer step=50
+              flipped writer step=50
+
             A plan is a YAML file of many, for --faults: listed, drawn by chance, recorded,
             or as a published fleet fails.
 
@@ -42,7 +52,7 @@ struct FaultsCommand: ParsableCommand {
 
             Steps have no unit, times have one: ms, s, min, h. Schedules take workers: [0, 1]
             or victim: writer, points, from and until, and what goes with their kind: for,
-            speed, notice, target. Without points, any point within a step is drawn. At most
+            speed, rate, notice, target. Without points, any point within a step is drawn. At most
             one drawn fault strikes a worker in a step.
 
             A trace is CSV with the header time_s,event[,worker][,kind], or a JSON list of

@@ -180,6 +180,10 @@ struct CheckpointWriterCommand: ParsableCommand {
     @Flag var alone = false
 
     func run() throws {
-        try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher, alone: alone)
+        do {
+            try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher, alone: alone)
+        } catch let error as CheckpointError {
+            throw error.userError
+        }
     }
 }

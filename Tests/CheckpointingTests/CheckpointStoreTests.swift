@@ -55,12 +55,12 @@ import Testing
         #expect(saved.manifest.bytes > 3 * 4 * 300_000 && saved.manifest.createdUnixSeconds == 1_700_000_480)
     }
 
-    @Test func `progress counts the bytes up and names the last phases`() throws {
+    @Test func `progress counts the bytes up and names the other phases`() throws {
         var seen: [SaveProgress] = []
         let saved = try store.saveSample(step: 480) { seen.append($0) }
-        #expect(seen.suffix(3) == [.manifest, .rename, .durable])
+        #expect(seen.first == .files && seen.suffix(3) == [.manifest, .rename, .durable])
         let bytes = seen.compactMap { if case .writing(let bytes, saved.manifest.bytes) = $0 { bytes } else { nil } }
-        #expect(bytes == bytes.sorted() && bytes.last == saved.manifest.bytes && bytes.count == seen.count - 3)
+        #expect(bytes == bytes.sorted() && bytes.last == saved.manifest.bytes && bytes.count == seen.count - 4)
     }
 
     // MARK: Another model

@@ -18,12 +18,14 @@ import Testing
         writer.admit(63, replica: 41)
         writer.setPeakFlops(5, 1.25e11)
         writer.setStepAllocations(5, 3)
-        writer.setFaultFired(1023, at: 9)
+        writer.setFaultFired(1023, at: 9, by: .file)
+        writer.setFaultFired(16_383, at: 8)
         #expect(reader.state(generation: 2, part: 1)[77] == 3.5 && reader.leaves.owner(of: 3) == 9)
         #expect(reader.committedStep == 12 && reader.currentGeneration == 1 && reader.nextGeneration == 2 && reader.stopRequested)
         #expect(reader.slotState(63) == (41, .ready) && reader.admitted(63) == 41)
         #expect(reader.peakFlops(5) == 1.25e11 && reader.stepAllocations(5) == 3)
-        #expect(reader.faultFired(1023) == 9 && reader.faultFired(1022) == nil)
+        #expect(reader.faultFired(1023) == 9 && reader.faultFired(1022) == nil && reader.faultMechanism(1023) == .file)
+        #expect(reader.faultFired(16_383) == 8 && reader.faultMechanism(16_383) == nil)
     }
 
     @Test func `a new segment is all zeros`() throws {

@@ -39,4 +39,29 @@ import Testing
         launcher.sessions = [1, 2].map { SessionRow(session: $0, startedNanoseconds: 0, startedUnixSeconds: 0, startStep: 0, source: "") }
         #expect(FaultOutcome.all(launcher)[0].verdict == .found)
     }
+
+    @Test func `a damaged checkpoint is found by the first restore that reads it, missed if that takes it, and nobody's without`() {
+        var torn = record("torn writer step=5", fired: 100)
+        torn.checkpoints = [5, 10].map { CheckpointRow(session: 1, step: $0, requestedNanoseconds: UInt64($0) * 18, durableNanoseconds: UInt64($0) * 18 + 20, bytes: 1, status: "durable") }
+        func outcome(_ restores: RestoreRow...) -> FaultOutcome {
+            torn.restores = restores
+            return FaultOutcome.all(torn)[0]
+        }
+        #expect(outcome().verdict == .silent)
+        // Another one; the one it replaced.
+        #expect(outcome(RestoreRow(session: 1, step: 10, nanoseconds: 300, damage: "bad"), RestoreRow(session: 1, step: 5, nanoseconds: 80, damage: "bad")).verdict == .silent)
+        let found = outcome(RestoreRow(session: 1, step: 5, nanoseconds: 300, damage: "is truncated"), RestoreRow(session: 2, step: 5, nanoseconds: 400))
+        #expect(found.verdict == .found && found.takenFor == "is truncated" && found.latencyNanoseconds == 200)
+        // After the machine has been started anew its clock begins again.
+        let later = outcome(RestoreRow(session: 2, step: 5, nanoseconds: 7, damage: "is truncated"))
+        #expect(later.verdict == .found && later.latencyNanoseconds == nil)
+        #expect(outcome(RestoreRow(session: 2, step: 5, nanoseconds: 400)).verdict == .missed)
+    }
+
+    @Test func `a full disk shows in its checkpoint, a slow one nowhere`() {
+        var full = record("diskfull writer step=5")
+        full.checkpoints = [CheckpointRow(session: 1, step: 6, requestedNanoseconds: 90, bytes: 0, status: "no room for it")]
+        #expect(FaultOutcome.all(full)[0].verdict == .found && FaultOutcome.all(full)[0].takenFor == "no room for it")
+        #expect(FaultOutcome.all(record("slowdisk writer step=5"))[0].verdict == .silent)
+    }
 }

@@ -35,7 +35,7 @@ import RunSpec
         let top = [
             "format", "format_version", "caveats", "run", "headlines", "reference", "loss", "contribution", "accounts", "waterfall", "categories", "slots", "steps",
             "validations", "probes", "windows", "fates", "incidents", "incident_bills", "faults", "workers", "processes", "sources", "noise_scale", "definitions",
-            "checkpoints", "checkpoint_intervals", "sessions", "facts", "configuration",
+            "checkpoints", "checkpoint_intervals", "restores", "sessions", "facts", "configuration",
         ]
         #expect(Set(document.keys) == Set(top) && document["format_version"] as? Int == 1)
         func keys(_ name: String) -> Set<String> { Set((document[name] as? [[String: Any]])?.first?.keys.map { $0 } ?? []) }

@@ -2,7 +2,7 @@ import RunSpec
 import Testing
 
 @Suite struct FaultPlanReadingTests {
-    private static let kinds = "crash, segfault, hang, slow, preempt, nonfinite, bitflip, labels"
+    private static let kinds = "crash, segfault, hang, slow, preempt, nonfinite, bitflip, labels, diskfull, slowdisk, torn, flipped"
 
     @Test func `a plan has its seed, its list and its schedules`() throws {
         let plan = try FaultPlan(
@@ -19,6 +19,8 @@ import Testing
             ("kind: bitflip, target: secondMoment", "bitflip worker=0 step=5 target=secondMoment point=commit"),
             ("kind: crash, points: [recovery]", "crash worker=0 step=5 point=recovery"),
             ("kind: hang, victim: writer, points: manifest", "hang writer step=5 point=manifest"),
+            ("kind: slowdisk, victim: writer, rate: 0.25 MB/s", "slowdisk writer step=5 point=persist rate=0.25MB/s"),
+            ("kind: flipped, victim: writer", "flipped writer step=5 point=rename"),
         ] {
             #expect(try FaultPlan("every: { \(keys), interval: 5 steps }").faults(workers: 1, steps: 6).map(\.description) == [fault])
         }
@@ -32,7 +34,7 @@ import Testing
         ("faults: crash worker=1 step=5", "`faults` must be a list, each entry after a dash"),
         ("faults: [crash worker=1]", "faults, entry 1: 'crash worker=1': say when, as in step=50 or at=2.5s"),
         ("faults: [crash worker=1 step=3, { worker: 1, step: 4 }]", "faults, entry 2: `kind` is missing"),
-        ("faults: [{ kind: crash, wroker: 1 }]", "faults, entry 1: there is no key `wroker`; did you mean `worker`?; there are kind, worker, victim, step, at, point, for, notice, speed, target"),
+        ("faults: [{ kind: crash, wroker: 1 }]", "faults, entry 1: there is no key `wroker`; did you mean `worker`?; there are kind, worker, victim, step, at, point, for, notice, speed, rate, target"),
         ("faults: [{ kind: crash, worker: [1, 2], step: 3 }]", "faults, entry 1: `worker` must be one value"),
         ("faults: [{ kind: hang, worker: 1, step: 3, for: soon }]", "faults, entry 1: 'hang worker=1 step=3 for=soon': `for` must be a time in seconds, as in for=2.5s, not `soon`"),
         ("schedules: [often]", "schedules, entry 1: write it as name: { … }, with one of poisson, weibull, probability, every, trace, profile"),
@@ -49,7 +51,7 @@ import Testing
         #expect(error.description.hasPrefix("plan.yaml is not YAML: ") && error.status == .badInput)
     }
 
-    private static let period = "victim, workers, points, for, notice, speed, target, from, until"
+    private static let period = "victim, workers, points, for, notice, speed, rate, target, from, until"
 
     @Test(arguments: [
         ("poisson: { kind: crash, mtbs: 5 }", "there is no key `mtbs`; did you mean `mtbf`?; there are kind, mtbf, steps-per-failure, \(period)"),
@@ -82,6 +84,9 @@ import Testing
         ("poisson: { kind: crash, mtbf: 5, workers: 1, victim: writer }", "`workers` and `victim` exclude each other"),
         ("poisson: { kind: crash, mtbf: 5, victim: disk }", "there is no victim `disk`; there are launcher and writer, and `workers: [0, 1]`"),
         ("poisson: { kind: slow, mtbf: 5, victim: writer }", "slow can strike a worker only"),
+        ("poisson: { kind: diskfull, mtbf: 5 }", "diskfull can strike the writer only"),
+        ("poisson: { kind: slowdisk, mtbf: 5, victim: writer, rate: fast }", "`rate` must be from 0.001 to 1000000 MB/s, as in `2 MB/s`, not `fast`"),
+        ("poisson: { kind: crash, mtbf: 5, rate: 2MB/s }", "`rate` goes with slowdisk, not with crash"),
         ("probability: { kind: crash }", "`p` is missing: the probability per worker and step"),
         ("probability: { kind: crash, p: 1 }", "`p` must be a number from 1e-09 to 0.999, not `1`"),
         ("every: { kind: crash }", "`interval` is missing, as in `interval: 25 steps`"),

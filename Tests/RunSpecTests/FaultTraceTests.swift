@@ -59,6 +59,7 @@ import Testing
         ("time_s,event\n1\n", "t: line 2: `event` is missing"),
         ("event\nfail\n", "t: line 2: `time_s` is missing"),
         ("time_s,event\n1,prempt\n", "t: line 2: there is no event `prempt`; did you mean `preempt`?; there are preempt, remove, fail, add, crash, segfault, hang, slow, nonfinite, bitflip, labels"),
+        ("time_s,event,kind\n1,fail,torn\n", "t: line 2: there is no kind `torn`; there are crash, segfault, hang, slow, preempt, nonfinite, bitflip, labels"),
         ("time_s,event,kind\n1,fail,crush\n", "t: line 2: there is no kind `crush`; did you mean `crash`?; there are crash, segfault, hang, slow, preempt, nonfinite, bitflip, labels"),
         ("[1]", "t: entry 1 is not an object with the keys of a trace"),
         ("[{\"time\": 1}]", "t: entry 1: a trace has no `time`; did you mean `time_s`?; it has time_s, time_ms, event, worker, kind"),

@@ -65,6 +65,12 @@ void cs_note_interrupts(void);
 int cs_noted_interrupt(void);
 /// The next signal that waits in such a descriptor, 0 when there is none.
 int cs_next_signal(int signalDescriptor);
+/// Gives the calling thread mounts of its own: what it mounts nobody else sees, and it goes with the thread. Who has no
+/// right to becomes the owner of a user namespace, for which the process must have one thread. 0 or errno.
+int cs_own_mounts(void);
+/// Mounts an empty file system of so many bytes, in memory, over the folder; takes away what is mounted there. 0 or errno.
+int cs_mount_tmpfs(const char *path, size_t bytes);
+int cs_unmount(const char *path);
 /// Takes the whole-file lock without waiting. 0, or errno (EWOULDBLOCK: somebody holds it).
 int cs_lock_file(int fd);
 /// Has the kernel begin to write the file's changed pages to the disk; waits for none of them.

@@ -75,6 +75,13 @@ extension RunTable {
         })
     }
 
+    /// Every checkpoint that a restore looked at.
+    static func restores(_ account: RunAccount) -> RunTable {
+        RunTable("restores", ["session", "step", "at_ns", "damage"], account.record.restores.map {
+            [.integer($0.session), .integer($0.step), JSONValue($0.nanoseconds), JSONValue($0.damage)]
+        })
+    }
+
     static func sessions(_ account: RunAccount) -> RunTable {
         RunTable("sessions", ["session", "started_ns", "ended_ns", "started_unix_seconds", "start_step", "source"], account.record.sessions.map {
             [

@@ -6,7 +6,7 @@ extension RunTable {
         [
             categories(account), slots(account), steps(account), validations(account), probes(account), windows(account), fates(account),
             incidents(account), bills(account), faults(account), workers(account), processes(account), sources(account), noise(account),
-            definitions(account), checkpoints(account), intervals(account), sessions(account),
+            definitions(account), checkpoints(account), intervals(account), restores(account), sessions(account),
         ]
     }
 
@@ -106,10 +106,10 @@ extension RunTable {
 
     /// Every injected fault, matched with what the run saw of it.
     private static func faults(_ account: RunAccount) -> RunTable {
-        RunTable("faults", ["session", "fault", "kind", "verdict", "fired_ns", "detection_ns", "taken_for"], FaultOutcome.all(account.record).map {
+        RunTable("faults", ["session", "fault", "kind", "verdict", "fired_ns", "detection_ns", "taken_for", "mechanism"], FaultOutcome.all(account.record).map {
             [
                 .integer($0.session), .text($0.text), JSONValue($0.kind?.rawValue), .text($0.verdict.rawValue), JSONValue($0.firedNanoseconds),
-                JSONValue($0.latencyNanoseconds), JSONValue($0.takenFor),
+                JSONValue($0.latencyNanoseconds), JSONValue($0.takenFor), JSONValue($0.mechanism?.rawValue),
             ]
         })
     }
