@@ -9,7 +9,7 @@ package struct SessionRow: Equatable, Sendable {
     package var endedNanoseconds: UInt64?
     /// Seconds since 1970 at the start.
     package var startedUnixSeconds: Double
-    /// The committed step the session began from, and how it got the state: `initial`, `checkpoint`, `shared memory`.
+    /// The committed step the session began from, and how it got the state: `initial`, `origin`, `checkpoint`, `shared memory`.
     package var startStep: Int
     package var source: String
 
@@ -406,6 +406,11 @@ package struct RunRecord: Sendable {
     package var flights: [Int: [FlightEvent]] = [:]
 
     package init() {}
+
+    /// Committed steps in the state that the run began from.
+    package var startStep: Int { facts[RunFact.startStep].flatMap { Int($0) } ?? 0 }
+    /// Steps that the run is to commit; nil when unknown.
+    package var plannedCommits: Int? { facts[RunFact.steps].flatMap { Int($0) }.map { $0 - startStep } }
 }
 
 /// The names in `RunRecord.facts`.
@@ -433,6 +438,8 @@ package enum RunFact {
     package static let bytesPerToken = "bytes.perToken"         // of the validation text
     package static let finalDigest = "final.sha256"             // of (θ, m, v) after the last step
     package static let initialHash = "initial.stateHash"        // of the state before the first step
+    package static let origin = "origin"                        // of a first state that was not drawn from the seed
+    package static let startStep = "steps.start"                // committed steps in it; absent: 0
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
     package static let policy = "policy"                       // what happens when a worker is lost
@@ -449,6 +456,6 @@ package enum RunFact {
     /// Those that are numbers, never below 0.
     static let numbers = [
         steps, microbatches, sequencesPerMicrobatch, tokensPerStep, parameters, flopsPerToken, peakFlopsPerWorker, costPerWorkerHour,
-        lossFloor, bytesPerToken, stepAllocations, cores,
+        lossFloor, bytesPerToken, startStep, stepAllocations, cores,
     ]
 }

@@ -150,8 +150,7 @@ package struct CheckpointWriter {
         let store = CheckpointStore(folder: folder.checkpointsPath)
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
-        let manifest = Manifest(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
-            kernelCore: description.blasCore, stateHash: stateHash, createdUnixSeconds: Int(Date().timeIntervalSince1970))
+        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash)
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
             secondMoments: state.secondMoment) { progress in
             switch progress {
@@ -162,6 +161,14 @@ package struct CheckpointWriter {
             }
         }
         _ = try store.prune(keepLast: config.checkpoint.keep)
+    }
+}
+
+extension Manifest {
+    /// Of a state of the run, as it is saved now.
+    init(step: Int, parent: Int?, _ config: RunConfig, _ description: RunDescription, stateHash: String) {
+        self.init(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
+            kernelCore: description.blasCore, stateHash: stateHash, createdUnixSeconds: Int(Date().timeIntervalSince1970))
     }
 }
 

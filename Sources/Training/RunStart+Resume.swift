@@ -43,10 +43,11 @@ extension PreparedRun {
         } else {
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
+            let isDrawn = record.facts[RunFact.initialHash] != nil && record.facts[RunFact.origin] == nil
             do {
                 (start.step, start.stateHash) = try restore(
-                    into: shared, config, parameters, last: record.commits.last?.step ?? 0, hasInitial: record.facts[RunFact.initialHash] != nil, folder, &remarks)
-                start.source = start.step == 0 ? "initial" : "checkpoint"
+                    into: shared, config, parameters, last: record.commits.last?.step ?? record.startStep, isDrawn: isDrawn, folder, &remarks)
+                start.source = start.step == 0 && isDrawn ? "initial" : "checkpoint"
                 try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
@@ -76,7 +77,7 @@ extension PreparedRun {
         } catch {
             return nil
         }
-        let step = record.commits.last?.step ?? 0
+        let step = record.commits.last?.step ?? record.startStep
         // The record comes before the announcement, and that is several words: the launcher may have died anywhere in
         // between. Whichever generation has the recorded state is the one.
         let likely = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
@@ -91,9 +92,9 @@ extension PreparedRun {
     /// Puts the newest checkpoint whose hashes hold, else the first weights, into generation 0.
     /// - Parameters:
     ///   - last: committed steps so far.
-    ///   - hasInitial: whether the ledger knows what the run began from.
-    static func restore(
-        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, last: Int, hasInitial: Bool, _ folder: RunFolder,
+    ///   - isDrawn: whether the first weights can be drawn from the seed again.
+    package static func restore(
+        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, last: Int, isDrawn: Bool, _ folder: RunFolder,
         _ remarks: inout [String]
     ) throws -> (Int, String) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
@@ -109,7 +110,9 @@ extension PreparedRun {
         }
         remarks += found.rejected.map(\.description)
         guard let checkpoint = found.checkpoint else {
-            guard hasInitial else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
+            guard isDrawn else {
+                throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+            }
             // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
             state.firstMoment.update(repeating: 0, count: parameters.count)
