@@ -72,6 +72,8 @@ extension CheckpointStore {
                 found = try attempt(step)
             } catch {
                 switch error {
+                // Older ones of another headway could not be read either: that is no reason to begin again.
+                case .damaged(_, .otherFormat): throw error
                 case .damaged(_, let damage): rejected.append((step, damage))
                 case .missing: continue   // pruned while we looked
                 default: throw error

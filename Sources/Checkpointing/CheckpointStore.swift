@@ -4,7 +4,9 @@
 //   step-0000000480/optimizer.safetensors    m and v
 //   step-0000000480/manifest.json            hashes and sizes of both; see Manifest.swift
 //   step-0000000500.tmp-4711/                being written, or left over by process 4711
+//   step-0000000480.pin                      while it is there, the checkpoint of this step stays
 //   step-0000000460.damaged/                 set aside: its state is not the one that its manifest names
+//   step-0000000500.superseded/              set aside: the run went back behind it
 //
 // A checkpoint is a folder named by a step whose manifest and files are valid; nothing points at "the latest", the
 // highest valid step is it. Everything is made durable under a temporary name first, contents before names,
@@ -36,7 +38,7 @@ package struct Checkpoint: Hashable, Sendable {
     package var step: Int { manifest.step }
 }
 
-/// The checkpoints of one run. One process at a time writes; any number may read. Calls are synchronous.
+/// The checkpoints of one run. One process at a time saves; any number may read, pin and prune. Calls are synchronous.
 package struct CheckpointStore {
     package static let lastStep = 9_999_999_999
     static let leastKept = 2
@@ -83,7 +85,7 @@ package struct CheckpointStore {
     /// Steps that have a folder, valid or not, newest first. None when the store's folder does not exist yet.
     package func steps() throws(CheckpointError) -> [Int] { try folderNames().compactMap(Self.step).sorted(by: >) }
 
-    private func folderNames() throws(CheckpointError) -> [String] {
+    func folderNames() throws(CheckpointError) -> [String] {
         do throws(StorageError) {
             return try names(in: folder)
         } catch {
@@ -107,41 +109,5 @@ package struct CheckpointStore {
             removed.append(name)
         }
         return removed
-    }
-
-    /// Renames a checkpoint that was refused for its state to `step-….damaged`. No check of its bytes would find the
-    /// damage: under its own name it would count as one of those to keep, and its step could not be saved again.
-    package func setAside(_ step: Int) throws(CheckpointError) {
-        do throws(StorageError) {
-            let aside = path(of: step) + ".damaged"
-            try storage.remove(aside)
-            try storage.rename(path(of: step), to: aside)
-            try storage.syncDirectory(folder)
-        } catch {
-            throw .storage(error)
-        }
-    }
-
-    /// Keeps the newest `keepLast` complete checkpoints, at least two, and whatever is newer than the oldest of
-    /// them; removes the rest. Complete means the cheap check: manifest and sizes. The steps removed.
-    @discardableResult
-    package func prune(keepLast: Int) throws(CheckpointError) -> [Int] {
-        let keep = max(keepLast, Self.leastKept), steps = try steps()
-        let complete = steps.filter { (try? inspect($0, .sizes)) != nil }
-        guard complete.count >= keep else { return [] }
-        let surplus = steps.filter { $0 < complete[keep - 1] }
-        if surplus.isEmpty { return [] }
-        do throws(StorageError) {
-            // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
-            for step in surplus {
-                try storage.remove(displacedPath(of: step))
-                try storage.rename(path(of: step), to: displacedPath(of: step))
-            }
-            try storage.syncDirectory(folder)
-            for step in surplus { try storage.remove(displacedPath(of: step)) }
-        } catch {
-            throw .storage(error)
-        }
-        return surplus
     }
 }

@@ -9,7 +9,8 @@ package struct SessionRow: Equatable, Sendable {
     package var endedNanoseconds: UInt64?
     /// Seconds since 1970 at the start.
     package var startedUnixSeconds: Double
-    /// The committed step the session began from, and how it got the state: `initial`, `origin`, `checkpoint`, `shared memory`.
+    /// The committed step the session began from, and how it got the state: `initial`, `origin`, `checkpoint`,
+    /// `chosen checkpoint`, `shared memory`.
     package var startStep: Int
     package var source: String
 
@@ -440,6 +441,7 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let origin = "origin"                        // of a first state that was not drawn from the seed
     package static let startStep = "steps.start"                // committed steps in it; absent: 0
+    package static let allowed = "state.allowed"                // in what states may differ from the run, as the user said
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
     package static let policy = "policy"                       // what happens when a worker is lost

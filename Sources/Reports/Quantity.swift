@@ -48,7 +48,7 @@ package enum Quantity {
     /// Milliseconds, one decimal.
     static func milliseconds(_ nanoseconds: Int) -> String { decimal(Double(nanoseconds) / 1e6, 1) }
 
-    static func bytes(_ count: Int) -> String {
+    package static func bytes(_ count: Int) -> String {
         for (scale, unit) in [(1e9, " GB"), (1e6, " MB"), (1e3, " kB")] where Double(count) >= scale {
             return decimal(Double(count) / scale, 1) + unit
         }

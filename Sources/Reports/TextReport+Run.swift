@@ -39,6 +39,10 @@ extension TextReport {
         if let core = fact(RunFact.blasCore) { setting.append("BLAS core \(core)") }
         if let version = fact(RunFact.headwayVersion) { setting.append("headway \(version)") }
         if !setting.isEmpty { lines.append(row("setting", setting.joined(separator: ", "))) }
+        if let allowed = fact(RunFact.allowed) { lines += wrappedRow("allowed", "states made with " + allowed.replacing("\n", with: "; ")) }
+        for session in record.sessions where session.source == "chosen checkpoint" {
+            lines.append(row("went back", "to step \(Quantity.grouped(session.startStep)) in session \(session.session), as asked: what was committed after it is computed again"))
+        }
         if let digest = fact(RunFact.finalDigest) { lines.append(row("final state", "SHA-256 \(digest.prefix(32))…")) }
         for caveat in account.caveats {
             lines += wrappedRow("CAUTION", caveat) { ink.red($0) }

@@ -46,7 +46,12 @@ package struct RunConfig: Hashable, Sendable {
     package struct Checkpoint: Hashable, Sendable {
         /// Steps between checkpoints; 0: only at the end.
         package var every = 0
+        /// The newest.
         package var keep = 2
+        /// Also multiples of so many steps; 0: none.
+        package var keepEvery = 0
+        /// Also so many with the least validation loss.
+        package var keepBest = 0
     }
     package struct Cost: Hashable, Sendable {
         /// Price of one worker for an hour.

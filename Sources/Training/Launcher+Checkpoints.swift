@@ -160,15 +160,7 @@ package struct CheckpointWriter {
             case .durable: break
             }
         }
-        _ = try store.prune(keepLast: config.checkpoint.keep)
-    }
-}
-
-extension Manifest {
-    /// Of a state of the run, as it is saved now.
-    init(step: Int, parent: Int?, _ config: RunConfig, _ description: RunDescription, stateHash: String) {
-        self.init(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
-            kernelCore: description.blasCore, stateHash: stateHash, createdUnixSeconds: Int(Date().timeIntervalSince1970))
+        _ = try store.prune(KeepRules(config, folder))
     }
 }
 

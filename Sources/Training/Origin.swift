@@ -1,3 +1,4 @@
+import Checkpointing
 import Kernels
 import Model
 
@@ -9,6 +10,10 @@ package struct Origin {
     package var description: String
     /// Writes θ, m and v. What lies between the tensors is 0 and stays so.
     package var fill: (ParameterLayout, StatePointers) throws -> Void
+    /// What the new run's own hash of the state must be; nil when nobody knows.
+    package var stateHash: String?
+    /// In what the state is not of a run with these traits, as far as that is allowed; throws when it is not. Comes before `fill`.
+    package var accepts: (StateTraits) throws -> [String] = { _ in [] }
 
     package init(step: Int, description: String, fill: @escaping (ParameterLayout, StatePointers) throws -> Void) {
         (self.step, self.description, self.fill) = (step, description, fill)

@@ -19,7 +19,7 @@ package struct SessionStart {
     package var vetoed: Set<Int> = []
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
-    /// `initial`, `origin`, `checkpoint` or `shared memory`.
+    /// `initial`, `origin`, `checkpoint`, `chosen checkpoint` or `shared memory`.
     package var source = "initial"
 }
 
@@ -137,8 +137,9 @@ extension PreparedRun {
         let description = RunDescription(
             identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, options: options,
             heldOut: options.instrumented ? HeldOutUnits(config, validation: units, windows: windows?.fullCount ?? 0) : HeldOutUnits(validation: units),
-            blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
+            blasCore: BLASLibrary.coreName, corpus: try PreparedCorpus.fingerprint(in: folder.dataPath), lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
+        let differences = try origin?.accepts(StateTraits(config, description)) ?? []
         let parameters = ParameterLayout(config.model)
         let shared = try segment(config, description, parameters)
         do {
@@ -147,6 +148,9 @@ extension PreparedRun {
                 try origin.fill(parameters, shared.pointers(generation: 0))
                 (start.step, start.source) = (origin.step, "origin")
                 start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
+                if let expected = origin.stateHash, expected != start.stateHash {
+                    throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
+                }
                 try options.validate(from: start.step)
                 // No seed gives this state again: from here on a checkpoint of it exists.
                 checkpoint = try save(start, shared.pointers(generation: 0), config, description, parameters, folder)
@@ -160,6 +164,7 @@ extension PreparedRun {
             if let origin {
                 try ledger.setFact(RunFact.origin, origin.description)
                 try ledger.setFact(RunFact.startStep, String(origin.step))
+                if !differences.isEmpty { try ledger.setFact(RunFact.allowed, differences.joined(separator: "\n")) }
             }
             try ledger.setFact(RunFact.sources, corpus.inputs.map { $0.name.replacing("\n", with: " ") }.joined(separator: "\n"))
             if description.heldOut.validation > 0 {
