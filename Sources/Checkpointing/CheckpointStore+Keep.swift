@@ -4,7 +4,7 @@ import Glibc
 package struct KeepRules: Sendable {
     /// The newest, at least two.
     package var last: Int
-    /// Multiples of so many steps; 0: none.
+    /// The first at or after each multiple of so many steps; 0: none.
     package var every = 0
     /// So many with the least validation loss.
     package var best = 0
@@ -21,14 +21,22 @@ package struct KeepRules: Sendable {
     /// Why each of `steps` stays, as far as it does.
     package func reasons(among steps: [Int], pinned: Set<Int>) -> [Int: [KeepReason]] {
         let newest = Set(steps.sorted(by: >).prefix(max(last, CheckpointStore.leastKept))), best = best(among: steps)
+        let multiples = multiples(among: steps)
         return steps.reduce(into: [:]) { reasons, step in
             var mine: [KeepReason] = []
             if newest.contains(step) { mine.append(.newest) }
-            if every > 0 && step % every == 0 { mine.append(.multiple) }
+            if multiples.contains(step) { mine.append(.multiple) }
             if best.contains(step) { mine.append(.best) }
             if pinned.contains(step) { mine.append(.pinned) }
             if !mine.isEmpty { reasons[step] = mine }
         }
+    }
+
+    /// A checkpoint that fell due while another was written came a little later.
+    private func multiples(among steps: [Int]) -> Set<Int> {
+        guard every > 0 else { return [] }
+        let firsts = steps.filter { $0 >= every }.reduce(into: [Int: Int]()) { $0[$1 / every] = min($0[$1 / every] ?? .max, $1) }
+        return Set(firsts.values)
     }
 
     /// The checkpoints nearest after the best passes.

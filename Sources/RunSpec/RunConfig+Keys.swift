@@ -106,7 +106,7 @@ package struct ConfigKey {
             .integer("probe.window", \.probe.window, 1...100_000_000, "steps between probes, doubled while they show nothing"),
             .integer("checkpoint.every", \.checkpoint.every, 0...100_000_000, "steps between checkpoints; 0: at the end"),
             .integer("checkpoint.keep", \.checkpoint.keep, 2...1_000_000, "newest checkpoints kept"),
-            .integer("checkpoint.keep-every", \.checkpoint.keepEvery, 0...100_000_000, "also kept: every multiple of so many steps; 0: none"),
+            .integer("checkpoint.keep-every", \.checkpoint.keepEvery, 0...100_000_000, "also kept: the first at or after each multiple of so many steps; 0: none"),
             .integer("checkpoint.keep-best", \.checkpoint.keepBest, 0...1_000_000, "also kept: so many with the least validation loss"),
             .real("cost.workerHour", \.cost.workerHour, 0...1e9, "price of a worker for an hour"),
             .text("cost.currency", \.cost.currency, "what the price is in"),

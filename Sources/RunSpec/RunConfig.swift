@@ -48,7 +48,7 @@ package struct RunConfig: Hashable, Sendable {
         package var every = 0
         /// The newest.
         package var keep = 2
-        /// Also multiples of so many steps; 0: none.
+        /// Also the first at or after each multiple of so many steps; 0: none.
         package var keepEvery = 0
         /// Also so many with the least validation loss.
         package var keepBest = 0

@@ -33,7 +33,7 @@ package struct Branch {
                 manifest = checkpoint.manifest
             }
         } catch {
-            throw error.userError
+            throw store.refusal(error)
         }
         step = manifest.step
     }

@@ -61,3 +61,11 @@ extension KeepRules {
         self.init(config, losses: config.checkpoint.keepBest > 0 ? try LedgerStore.validationLosses(folder.ledgerPath) : [:])
     }
 }
+
+extension CheckpointStore {
+    /// Of a checkpoint that somebody chose: with those that could be chosen.
+    package func refusal(_ error: CheckpointError) -> UserError {
+        guard case .missing(_?, _) = error, let steps = try? steps(), !steps.isEmpty else { return error.userError }
+        return UserError(error.userError.status, "\(error); there \(steps.count == 1 ? "is" : "are") \(steps.map { String($0) }.joined(separator: ", "))")
+    }
+}

@@ -92,8 +92,7 @@ extension PreparedRun {
             let found = try store.inspect(step, .hashes)
             if let mismatch = found.manifest.mismatch(config, description) { throw .mismatch(step: step, mismatch) }
         } catch {
-            let others = (try? store.steps())?.map { String($0) }.joined(separator: ", ") ?? ""
-            throw UserError(error.userError.status, "\(error)\(others.isEmpty ? "" : "; there are \(others)")")
+            throw store.refusal(error)
         }
     }
 

@@ -10,7 +10,7 @@ struct Checkpoints: ParsableCommand {
         commandName: "checkpoints", abstract: "List a run's checkpoints; verify, prune or pin them, or ask for one now.",
         discussion: """
             Works while the run trains. Which checkpoints stay is said by the settings checkpoint.keep (the newest),
-            checkpoint.keep-every (multiples of so many steps) and checkpoint.keep-best (the least validation loss); a
+            checkpoint.keep-every (the first at or after each multiple of so many steps) and checkpoint.keep-best (the least validation loss); a
             pinned one stays whatever they say.
 
             EXAMPLES
@@ -40,7 +40,7 @@ struct Checkpoints: ParsableCommand {
             if let pin { try checkpoints.store.pin(pin) }
             if let unpin { try checkpoints.store.unpin(unpin) }
         } catch {
-            throw error.userError
+            throw checkpoints.store.refusal(error)
         }
         if prune {
             let removed = try checkpoints.prune()
