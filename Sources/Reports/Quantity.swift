@@ -39,7 +39,7 @@ package enum Quantity {
     }
 
     /// `85 s`, `12 min`, `2.1 h`: what is left, as far as anybody can know.
-    static func roughly(seconds: Double) -> String {
+    package static func roughly(seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "–" }
         if seconds < 99.5 { return decimal(seconds, 0) + " s" }
         return seconds < 5970 ? decimal(seconds / 60, 0) + " min" : decimal(seconds / 3600, 1) + " h"

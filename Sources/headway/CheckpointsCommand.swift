@@ -53,7 +53,7 @@ struct Checkpoints: ParsableCommand {
         let entries = try checkpoints.entries(verify ? .hashes : .sizes)
         if entries.isEmpty { say("there is none yet") } else { say(line("step", "age", "size", "kept as", "validation loss", "state")) }
         for entry in entries {
-            let age = entry.manifest.map { Quantity.duration(seconds: max(0, Date().timeIntervalSince1970 - Double($0.createdUnixSeconds))) }
+            let age = entry.manifest.map { Quantity.roughly(seconds: max(0, Date().timeIntervalSince1970 - Double($0.createdUnixSeconds))) }
             let state = entry.damage.map { "DAMAGED: \($0)" } ?? (verify ? "whole" : "complete")
             let loss = entry.pass.map { "\(Quantity.decimal($0.loss, 4))\($0.step == entry.step ? "" : " at step \($0.step)")" }
             say(line(String(entry.step), age ?? "?", entry.manifest.map { Quantity.bytes($0.bytes) } ?? "?",

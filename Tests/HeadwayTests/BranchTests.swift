@@ -1,0 +1,266 @@
+import Foundation
+import Ledger
+import RunSpec
+import Testing
+import Training
+
+extension HeadwayCommand {
+    /// Runs that begin from checkpoints of others, and runs that go back to one of their own.
+    @Suite struct Branches {
+        /// Paced, so that checkpoints come when they are due.
+        static let settings = ["checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"], pace = ["--pace", "5"]
+
+        /// A finished run of 50 steps with checkpoints at 20, 30, 40 and 50.
+        private func parent(workers: Int = 4) throws -> TestRun {
+            let run = try TestRun()
+            try run.expectFinished(run.train(workers: workers, Self.settings, options: Self.pace), Self.settings)
+            try #require(run.checkpoints == [50, 40, 30, 20])
+            return run
+        }
+
+        private func branch(_ run: TestRun, _ from: String, to name: String, _ rest: String...) throws -> Command {
+            let command = try run.start(["train", "--from", from, "--out", "\(run.folder)/\(name)"] + rest)
+            command.finish()
+            return command
+        }
+
+        private func record(_ run: TestRun, _ name: String) throws -> RunRecord { try LedgerStore.read("\(run.folder)/\(name)/ledger.sqlite") }
+
+        private func isVerified(_ run: TestRun, _ name: String, against: String? = nil) throws -> Bool {
+            try run.headway("verify", "\(run.folder)/\(name)", "--against", against ?? "\(run.folder)/\(name)").end == .exited(0)
+        }
+
+        @Test func `a branch with nothing changed but the workers ends with the bits of its parent`() throws {
+            let run = try parent()
+            let command = try branch(run, "run@20", to: "branch", "--workers", "3", "--fault", "crash worker=1 step=30")
+            try #require(command.end == .exited(0), "\(command.complaint)")
+            let mine = try record(run, "branch")
+            #expect(try mine.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+            #expect(mine.commits.map(\.step) == Array(21...50) && mine.incidents.count == 1)
+            #expect(mine.facts[RunFact.origin] == "run@20" && mine.startStep == 20 && mine.sessions.map(\.source) == ["origin"])
+            #expect(try mine.facts[RunFact.initialHash] == run.record.commits.last { $0.step == 20 }?.stateHash)
+            #expect(mine.checkpoints.first?.step == 20 && mine.checkpoints.first?.status == "durable")
+            #expect(try isVerified(run, "branch", against: run.path))
+            let report = try run.headway("report", run.folder + "/branch").output
+            #expect(report.contains("finished after 30 of 30 steps") && report.contains("run@20, after 20 committed steps"), "\(report)")
+        }
+
+        @Test func `a branch goes on for longer, from the newest checkpoint, and others from it`() throws {
+            let run = try parent()
+            let finished = try run.headway("resume", run.path)
+            run.expectRefused(finished, .usage, "is finished", "headway train --from \(run.path) --set steps=100")
+            run.expectRefused(try branch(run, "run", to: "none"), .usage, "run@50 has 50 committed steps", "--set steps=")
+            try #require(branch(run, "run", to: "long", "--set", "steps=70", "--set", "schedule.peak=5e-4").end == .exited(0))
+            let long = try record(run, "long")
+            #expect(long.commits.map(\.step) == Array(51...70) && long.facts[RunFact.steps] == "70" && long.facts[RunFact.outcome] == "finished")
+            #expect(try isVerified(run, "long"))
+            try #require(branch(run, "long@60", to: "again").end == .exited(0))
+            #expect(try record(run, "again").facts[RunFact.finalDigest] == long.facts[RunFact.finalDigest])
+        }
+
+        /// Elastic after the loss of all, and restart, both before the first commit of the run's own and after.
+        @Test func `a branch whose workers are lost goes back to its origin, not to the seed`() throws {
+            let run = try parent()
+            let command = try branch(run, "run@20", to: "branch", "--policy", "restart", "--workers", "2", "--fault", "crash worker=1 step=22", "--set", "checkpoint.every=0")
+            try #require(command.end == .exited(0), "\(command.complaint)")
+            let mine = try record(run, "branch")
+            #expect(mine.commits.map(\.step) == [21, 22] + Array(21...50) && mine.incidents.count == 1)
+            #expect(try mine.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+            #expect(try isVerified(run, "branch"))
+        }
+
+        @Test func `a branch that lost its launcher and its memory is taken up from its origin`() throws {
+            let run = try parent(), folder = run.folder + "/branch"
+            let command = try run.start(["train", "--from", "run@20", "--out", folder, "--set", "checkpoint.every=0", "--workers", "2", "--fault", "crash launcher step=25 point=commit"])
+            #expect(command.finish() == .signalled(9))
+            let (_, description) = try RunFolder(folder).read()
+            #expect(eventually { run.workers.isEmpty } && unlink("/dev/shm" + description.segmentName) == 0)
+            let resumed = try run.headway("resume", folder)
+            try #require(resumed.end == .exited(0), "\(resumed.complaint)")
+            #expect(try record(run, "branch").sessions.map(\.startStep) == [20, 20])
+            #expect(try record(run, "branch").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+            #expect(try isVerified(run, "branch"))
+        }
+
+        struct Case: CustomTestStringConvertible, Sendable {
+            let testDescription: String, arguments: [String], words: [String]
+            var allow: String?
+        }
+
+        static let mismatches = [
+            Case(testDescription: "model", arguments: ["--set", "model.width=64", "--allow", "seed,corpus,core,version"], words: ["model.width 32, not 64", "no other model"]),
+            Case(testDescription: "vocabulary", arguments: ["--set", "data.tokenizer=char"], words: ["model.vocabulary 256, not "]),
+            Case(testDescription: "seed", arguments: ["--set", "seed=2"], words: ["seed 1, not 2; --allow seed"], allow: "seed"),
+            Case(testDescription: "corpus", arguments: ["--set", "data.talesSeed=2"], words: ["another training text or tokenizer; --allow corpus"], allow: "corpus"),
+        ]
+
+        @Test(arguments: mismatches)
+        func `a state that does not fit is refused with what differs, and taken where that is allowed by name`(given: Case) throws {
+            let run = try parent(workers: 1)
+            let refused = try run.start(["train", "--from", "run@40", "--out", run.folder + "/other"] + given.arguments)
+            refused.finish()
+            #expect(refused.end == .exited(Int(UserError.Status.badInput.rawValue)) && refused.errors.hasPrefix("headway: run@40 was made with "), "\(refused.complaint)")
+            for word in given.words { #expect(refused.errors.contains(word), "\(refused.complaint)") }
+            #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
+            guard let allow = given.allow else { return }
+            let allowed = try run.start(["train", "--from", "run@40", "--out", run.folder + "/other", "--allow", allow] + given.arguments)
+            try #require(allowed.finish() == .exited(0), "\(allowed.complaint)")
+            #expect(try record(run, "other").facts[RunFact.allowed] != nil && isVerified(run, "other"))
+        }
+
+        /// Of the run's own checkpoints, a manifest that is whole and says so.
+        private func reseal(_ run: TestRun, step: Int, _ old: String, _ new: String) throws {
+            let path = String(format: "%@/checkpoints/step-%010d/manifest.json", run.path, step)
+            let body = try #require(String(contentsOfFile: path, encoding: .utf8).components(separatedBy: "\n").first)
+            let other = body.replacingOccurrences(of: old, with: new)
+            try #require(other != body)
+            try Data("\(other)\n,\"manifestSHA256\":\"\(sha256(other.utf8))\"}\n".utf8).write(to: URL(fileURLWithPath: path))
+        }
+
+        @Test(arguments: [("core", "\"kernelCore\":\"", "BLAS core Other"), ("version", "\"headwayVersion\":\"", "headway Other")])
+        func `a state of another BLAS core or headway is refused, and taken where that is allowed`(name: String, key: String, words: String) throws {
+            let run = try parent(workers: 1)
+            try reseal(run, step: 40, key, key + "Other")
+            let refused = try branch(run, "run@40", to: "other")
+            #expect(refused.end == .exited(65) && refused.errors.contains("was made with \(words)") && refused.errors.contains("--allow \(name) "), "\(refused.complaint)")
+            let allowed = try branch(run, "run@40", to: "other", "--allow", name)
+            try #require(allowed.end == .exited(0), "\(allowed.complaint)")
+            #expect(try record(run, "other").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+        }
+
+        @Test func `what a branch cannot begin from is refused in one sentence`() throws {
+            let run = try parent(workers: 1)
+            for (from, more, status, words) in [
+                ("run@25", [], UserError.Status.missing, "there is no checkpoint step-25 in run/checkpoints; there are 50, 40, 30, 20"),
+                ("none@20", [], .missing, "none holds no run"),
+                ("run@20", ["--preset", "tiny"], .usage, "--preset tiny with --from"),
+                ("run@20", ["--allow", "sed"], .usage, "did you mean `seed`?"),
+                ("run@20", ["--fault", "crash worker=0 step=10"], .usage, "step 10 is committed"),
+            ] {
+                let command = try run.start(["train", "--from", from, "--out", run.folder + "/other"] + more)
+                command.finish()
+                #expect(command.end == .exited(Int(status.rawValue)) && command.errors.contains(words), "\(command.complaint)")
+                #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
+            }
+            run.expectRefused(try run.headway("train", "--preset", "tiny", "--allow", "seed", "--out", "other"), .usage, "--allow goes with --from")
+            run.expectNoSegmentStranded()
+        }
+
+        // MARK: Going back
+
+        private func interrupted(_ run: TestRun, settings: [String]) throws {
+            let command = try run.train(workers: 4, settings, options: Self.pace)
+            try command.wait(for: "step 50: validation loss")
+            command.signal(SIGINT)
+            try run.expectInterrupted(command)
+        }
+
+        @Test func `a run that goes back to a chosen checkpoint with fewer workers books what it rolls back`() throws {
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
+            try interrupted(run, settings: settings)
+            let steps = run.checkpoints, chosen = try #require(steps.dropFirst(2).first), last = steps[0]
+            run.expectRefused(try run.headway("resume", run.path, "--at", "3"), .missing, "no checkpoint step-3", "there are \(last)")
+            let command = try run.resume("--at", "\(chosen)", "--workers", "3")
+            let record = try run.expectFinished(command, settings, steps: 120)
+            #expect(command.output.contains("restored checkpoint step-\(chosen); \(last - chosen) committed steps after it are computed again"), "\(command.output)")
+            #expect(record.sessions[1].startStep == chosen && record.sessions[1].source == "chosen checkpoint")
+            let account = RunAccount(record)
+            #expect(account.accounts.nanoseconds(.rolledBack) > 0 && record.commits.count - account.commits.count == last - chosen)
+            let names = try FileManager.default.contentsOfDirectory(atPath: run.path + "/checkpoints").filter { $0.hasSuffix(".superseded") }
+            #expect(names.count == steps.filter { $0 > chosen }.count)
+            #expect(try run.headway("report", run.path).output.contains("to step \(chosen) in session 2, as asked"))
+        }
+
+        @Test func `going back gives up the state in shared memory, but not for a checkpoint that is damaged`() throws {
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=20", "checkpoint.keep=4", "evaluation.every=20"]
+            let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
+            #expect(command.finish() == .signalled(9))
+            let steps = run.checkpoints, chosen = try #require(steps.last)
+            try #require(steps.count > 1)
+            let path = String(format: "%@/checkpoints/step-%010d/weights.safetensors", run.path, steps[0])
+            try #require(truncate(path, 1000) == 0)
+            run.expectRefused(try run.headway("resume", run.path, "--at", "\(steps[0])"), .badInput, "step-\(steps[0]) is truncated")
+            #expect(try FileManager.default.fileExists(atPath: #require(run.segment)))
+            let record = try run.expectFinished(run.resume("--at", "\(chosen)"), settings, steps: 120)
+            #expect(record.sessions[1].startStep == chosen)
+        }
+
+        @Test func `a run does not take up a checkpoint of another, nor with settings that were edited`() throws {
+            let settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
+            let run = try TestRun(), other = try parent(workers: 1)
+            try interrupted(run, settings: settings)
+            let foreign = run.path + "/checkpoints/step-0000000110"
+            try FileManager.default.copyItem(atPath: other.path + "/checkpoints/step-0000000050", toPath: foreign)
+            let own = try String(contentsOfFile: foreign + "/manifest.json", encoding: .utf8)
+            try reseal(run, step: 110, "\"step\":50", "\"step\":110")
+            run.expectRefused(try run.headway("resume", run.path), .badInput, "checkpoint step-110 was written by run ", "take it out of the folder")
+            #expect(own.contains("\"step\":50"))
+            try FileManager.default.removeItem(atPath: foreign)
+
+            let yaml = try String(contentsOfFile: run.path + "/config.yaml", encoding: .utf8)
+            try yaml.replacing("steps: 120", with: "steps: 150").write(toFile: run.path + "/config.yaml", atomically: true, encoding: .utf8)
+            run.expectRefused(try run.headway("resume", run.path), .badInput, "steps is 150 and was 120", "headway train --from \(run.path) --set steps=150")
+            try yaml.write(toFile: run.path + "/config.yaml", atomically: true, encoding: .utf8)
+
+            try FileManager.default.removeItem(atPath: run.path + "/data")
+            try FileManager.default.copyItem(atPath: other.path + "/data", toPath: run.path + "/data")
+            let shard = run.path + "/data/train.tokens", whole = try Data(contentsOf: URL(fileURLWithPath: shard))
+            let another = try TestRun()
+            try another.expectFinished(another.train(workers: 1, ["data.talesSeed=2"]), ["data.talesSeed=2"])
+            try Data(contentsOf: URL(fileURLWithPath: another.path + "/data/train.tokens")).write(to: URL(fileURLWithPath: shard))
+            run.expectRefused(try run.headway("resume", run.path), .badInput, "another training text or tokenizer; --allow corpus")
+            try whole.write(to: URL(fileURLWithPath: shard))
+            try run.expectFinished(run.resume(), settings, steps: 120)
+        }
+
+        @Test func `a second resume at the same time is refused`() throws {
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
+            try interrupted(run, settings: settings)
+            let first = try run.resume("--pace", "5")
+            try first.wait(for: "the run begins")
+            for arguments in [[], ["--at", "\(run.checkpoints[1])"]] {
+                let second = try run.start(["resume", run.path] + arguments)
+                second.finish()
+                #expect(second.end == .exited(73) && second.errors.contains("is in use by process \(first.pid)"), "\(second.complaint)")
+            }
+            try run.expectFinished(first, settings, steps: 120)
+        }
+
+        // MARK: Keeping
+
+        @Test func `checkpoints are listed with why they stay, pinned and pruned while the run trains`() throws {
+            let run = try TestRun(), settings = ["steps=160", "checkpoint.every=10", "checkpoint.keep-every=40", "checkpoint.keep-best=1", "evaluation.every=20"]
+            let command = try run.train(workers: 2, settings, options: Self.pace)
+            try command.wait(for: "checkpoint step-40 is durable")
+            let pinned = try #require(run.checkpoints.first { $0 % 40 != 0 } ?? run.checkpoints.first)
+            #expect(try run.headway("checkpoints", run.path, "--pin", "\(pinned)").end == .exited(0))
+            let pruned = try run.headway("checkpoints", run.path, "--prune")
+            #expect(pruned.end == .exited(0), "\(pruned.complaint)")
+            try run.expectFinished(command, settings, steps: 160)
+            let kept = run.checkpoints
+            #expect(kept.contains(pinned) && kept.contains { $0 / 40 == 1 } && kept.first == 160)
+            let list = try run.headway("checkpoints", run.path, "--verify")
+            #expect(list.end == .exited(0), "\(list.complaint)")
+            let lines = list.output.split(separator: "\n").map { String($0) }
+            #expect(lines.count == kept.count + 1 && lines.dropFirst().allSatisfy { $0.hasSuffix("whole") })
+            #expect(lines[1].contains("newest, multiple, best") && lines.contains { $0.contains("pinned") }, "\(list.output)")
+
+            #expect(try run.headway("checkpoints", run.path, "--unpin", "\(pinned)", "--prune").end == .exited(0))
+            #expect(run.checkpoints.contains(pinned) == (pinned / 40 == 1 && kept.filter { $0 / 40 == 1 }.min() == pinned))
+        }
+
+        @Test func `a damaged checkpoint is listed as such and ends --verify with status 1`() throws {
+            let run = try parent(workers: 1)
+            let path = run.path + "/checkpoints/step-0000000040/weights.safetensors"
+            var data = try Data(contentsOf: URL(fileURLWithPath: path))
+            data[data.count - 1000] ^= 0x10
+            try data.write(to: URL(fileURLWithPath: path))
+            #expect(try run.headway("checkpoints", run.path).end == .exited(0))
+            let verify = try run.headway("checkpoints", run.path, "--verify")
+            #expect(verify.end == .exited(1) && verify.errors.contains("1 of 4 checkpoints of \(run.path) are damaged"), "\(verify.complaint)")
+            #expect(verify.output.contains("DAMAGED: is damaged: MiB 1 of 1 of weights.safetensors"), "\(verify.output)")
+            run.expectRefused(try branch(run, "run@40", to: "other"), .badInput, "run: checkpoint step-40 is damaged")
+            run.expectRefused(try run.headway("checkpoints", run.path, "--pin", "45"), .missing, "there are 50, 40, 30, 20")
+        }
+    }
+}
