@@ -7,15 +7,17 @@ import Training
 extension HeadwayCommand {
     /// Runs that begin from checkpoints of others, and runs that go back to one of their own.
     @Suite struct Branches {
-        /// Paced, so that checkpoints come when they are due.
-        static let settings = ["checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"], pace = ["--pace", "5"]
+        static let settings = ["checkpoint.every=5", "checkpoint.keep=100", "evaluation.every=10"]
+        /// Steps as short as the tiny model's outrun the disk, and checkpoints that fall due meanwhile come later.
+        static let pace = ["--pace", "10"]
 
-        /// A finished run of 50 steps with checkpoints at 20, 30, 40 and 50.
-        private func parent(workers: Int = 4) throws -> TestRun {
+        /// A finished run of 50 steps, a checkpoint of it that is neither the first nor the last, and where that is.
+        private func parent() throws -> (run: TestRun, step: Int, from: String) {
             let run = try TestRun()
-            try run.expectFinished(run.train(workers: workers, Self.settings, options: Self.pace), Self.settings)
-            try #require(run.checkpoints == [50, 40, 30, 20])
-            return run
+            try run.expectFinished(run.train(workers: 4, Self.settings, options: Self.pace), Self.settings)
+            try #require(run.checkpoints.count > 2)
+            let step = run.checkpoints[run.checkpoints.count / 2]
+            return (run, step, "run@\(step)")
         }
 
         private func branch(_ run: TestRun, _ from: String, to name: String, _ rest: String...) throws -> Command {
@@ -31,22 +33,22 @@ extension HeadwayCommand {
         }
 
         @Test func `a branch with nothing changed but the workers ends with the bits of its parent`() throws {
-            let run = try parent()
-            let command = try branch(run, "run@20", to: "branch", "--workers", "3", "--fault", "crash worker=1 step=30")
+            let (run, step, from) = try parent()
+            let command = try branch(run, from, to: "branch", "--workers", "3", "--fault", "crash worker=1 step=48")
             try #require(command.end == .exited(0), "\(command.complaint)")
             let mine = try record(run, "branch")
             #expect(try mine.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
-            #expect(mine.commits.map(\.step) == Array(21...50) && mine.incidents.count == 1)
-            #expect(mine.facts[RunFact.origin] == "run@20" && mine.startStep == 20 && mine.sessions.map(\.source) == ["origin"])
-            #expect(try mine.facts[RunFact.initialHash] == run.record.commits.last { $0.step == 20 }?.stateHash)
-            #expect(mine.checkpoints.first?.step == 20 && mine.checkpoints.first?.status == "durable")
+            #expect(mine.commits.map(\.step) == Array(step + 1...50) && mine.incidents.count == 1)
+            #expect(mine.facts[RunFact.origin] == from && mine.startStep == step && mine.sessions.map(\.source) == ["origin"])
+            #expect(try mine.facts[RunFact.initialHash] == run.record.commits.last { $0.step == step }?.stateHash)
+            #expect(mine.checkpoints.first?.step == step && mine.checkpoints.first?.status == "durable")
             #expect(try isVerified(run, "branch", against: run.path))
             let report = try run.headway("report", run.folder + "/branch").output
-            #expect(report.contains("finished after 30 of 30 steps") && report.contains("run@20, after 20 committed steps"), "\(report)")
+            #expect(report.contains("finished after \(50 - step) of \(50 - step) steps") && report.contains("\(from), after \(step) committed steps"), "\(report)")
         }
 
         @Test func `a branch goes on for longer, from the newest checkpoint, and others from it`() throws {
-            let run = try parent()
+            let run = try parent().run
             let finished = try run.headway("resume", run.path)
             run.expectRefused(finished, .usage, "is finished", "headway train --from \(run.path) --set steps=100")
             run.expectRefused(try branch(run, "run", to: "none"), .usage, "run@50 has 50 committed steps", "--set steps=")
@@ -54,30 +56,31 @@ extension HeadwayCommand {
             let long = try record(run, "long")
             #expect(long.commits.map(\.step) == Array(51...70) && long.facts[RunFact.steps] == "70" && long.facts[RunFact.outcome] == "finished")
             #expect(try isVerified(run, "long"))
-            try #require(branch(run, "long@60", to: "again").end == .exited(0))
+            let middle = try #require(long.checkpoints.first { $0.step > 50 && $0.step < 70 }).step
+            try #require(branch(run, "long@\(middle)", to: "again").end == .exited(0))
             #expect(try record(run, "again").facts[RunFact.finalDigest] == long.facts[RunFact.finalDigest])
         }
 
         /// Elastic after the loss of all, and restart, both before the first commit of the run's own and after.
         @Test func `a branch whose workers are lost goes back to its origin, not to the seed`() throws {
-            let run = try parent()
-            let command = try branch(run, "run@20", to: "branch", "--policy", "restart", "--workers", "2", "--fault", "crash worker=1 step=22", "--set", "checkpoint.every=0")
+            let (run, step, from) = try parent()
+            let command = try branch(run, from, to: "branch", "--policy", "restart", "--workers", "2", "--fault", "crash worker=1 step=\(step + 2)", "--set", "checkpoint.every=0")
             try #require(command.end == .exited(0), "\(command.complaint)")
             let mine = try record(run, "branch")
-            #expect(mine.commits.map(\.step) == [21, 22] + Array(21...50) && mine.incidents.count == 1)
+            #expect(mine.commits.map(\.step) == [21, 22] + Array(step + 1...50) && mine.incidents.count == 1)
             #expect(try mine.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
             #expect(try isVerified(run, "branch"))
         }
 
         @Test func `a branch that lost its launcher and its memory is taken up from its origin`() throws {
-            let run = try parent(), folder = run.folder + "/branch"
-            let command = try run.start(["train", "--from", "run@20", "--out", folder, "--set", "checkpoint.every=0", "--workers", "2", "--fault", "crash launcher step=25 point=commit"])
+            let (run, step, from) = try parent(), folder = run.folder + "/branch"
+            let command = try run.start(["train", "--from", from, "--out", folder, "--set", "checkpoint.every=0", "--workers", "2", "--fault", "crash launcher step=\(step + 3) point=commit"])
             #expect(command.finish() == .signalled(9))
             let (_, description) = try RunFolder(folder).read()
             #expect(eventually { run.workers.isEmpty } && unlink("/dev/shm" + description.segmentName) == 0)
             let resumed = try run.headway("resume", folder)
             try #require(resumed.end == .exited(0), "\(resumed.complaint)")
-            #expect(try record(run, "branch").sessions.map(\.startStep) == [20, 20])
+            #expect(try record(run, "branch").sessions.map(\.startStep) == [step, step])
             #expect(try record(run, "branch").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
             #expect(try isVerified(run, "branch"))
         }
@@ -96,14 +99,14 @@ extension HeadwayCommand {
 
         @Test(arguments: mismatches)
         func `a state that does not fit is refused with what differs, and taken where that is allowed by name`(given: Case) throws {
-            let run = try parent(workers: 1)
-            let refused = try run.start(["train", "--from", "run@40", "--out", run.folder + "/other"] + given.arguments)
+            let (run, _, from) = try parent()
+            let refused = try run.start(["train", "--from", from, "--out", run.folder + "/other"] + given.arguments)
             refused.finish()
-            #expect(refused.end == .exited(Int(UserError.Status.badInput.rawValue)) && refused.errors.hasPrefix("headway: run@40 was made with "), "\(refused.complaint)")
+            #expect(refused.end == .exited(Int(UserError.Status.badInput.rawValue)) && refused.errors.hasPrefix("headway: \(from) was made with "), "\(refused.complaint)")
             for word in given.words { #expect(refused.errors.contains(word), "\(refused.complaint)") }
             #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
             guard let allow = given.allow else { return }
-            let allowed = try run.start(["train", "--from", "run@40", "--out", run.folder + "/other", "--allow", allow] + given.arguments)
+            let allowed = try run.start(["train", "--from", from, "--out", run.folder + "/other", "--allow", allow] + given.arguments)
             try #require(allowed.finish() == .exited(0), "\(allowed.complaint)")
             #expect(try record(run, "other").facts[RunFact.allowed] != nil && isVerified(run, "other"))
         }
@@ -119,25 +122,25 @@ extension HeadwayCommand {
 
         @Test(arguments: [("core", "\"kernelCore\":\"", "BLAS core Other"), ("version", "\"headwayVersion\":\"", "headway Other")])
         func `a state of another BLAS core or headway is refused, and taken where that is allowed`(name: String, key: String, words: String) throws {
-            let run = try parent(workers: 1)
-            try reseal(run, step: 40, key, key + "Other")
-            let refused = try branch(run, "run@40", to: "other")
+            let (run, step, from) = try parent()
+            try reseal(run, step: step, key, key + "Other")
+            let refused = try branch(run, from, to: "other")
             #expect(refused.end == .exited(65) && refused.errors.contains("was made with \(words)") && refused.errors.contains("--allow \(name) "), "\(refused.complaint)")
-            let allowed = try branch(run, "run@40", to: "other", "--allow", name)
+            let allowed = try branch(run, from, to: "other", "--allow", name)
             try #require(allowed.end == .exited(0), "\(allowed.complaint)")
             #expect(try record(run, "other").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
         }
 
         @Test func `what a branch cannot begin from is refused in one sentence`() throws {
-            let run = try parent(workers: 1)
-            for (from, more, status, words) in [
-                ("run@25", [], UserError.Status.missing, "there is no checkpoint step-25 in run/checkpoints; there are 50, 40, 30, 20"),
+            let (run, step, from) = try parent()
+            for (name, more, status, words) in [
+                ("run@51", [], UserError.Status.missing, "there is no checkpoint step-51 in run/checkpoints; there are 50, "),
                 ("none@20", [], .missing, "none holds no run"),
-                ("run@20", ["--preset", "tiny"], .usage, "--preset tiny with --from"),
-                ("run@20", ["--allow", "sed"], .usage, "did you mean `seed`?"),
-                ("run@20", ["--fault", "crash worker=0 step=10"], .usage, "step 10 is committed"),
+                (from, ["--preset", "tiny"], .usage, "--preset tiny with --from"),
+                (from, ["--allow", "sed"], .usage, "did you mean `seed`?"),
+                (from, ["--fault", "crash worker=0 step=\(step - 1)"], .usage, "step \(step - 1) is committed"),
             ] {
-                let command = try run.start(["train", "--from", from, "--out", run.folder + "/other"] + more)
+                let command = try run.start(["train", "--from", name, "--out", run.folder + "/other"] + more)
                 command.finish()
                 #expect(command.end == .exited(Int(status.rawValue)) && command.errors.contains(words), "\(command.complaint)")
                 #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
@@ -156,7 +159,7 @@ extension HeadwayCommand {
         }
 
         @Test func `a run that goes back to a chosen checkpoint with fewer workers books what it rolls back`() throws {
-            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=10"]
             try interrupted(run, settings: settings)
             let steps = run.checkpoints, chosen = try #require(steps.dropFirst(2).first), last = steps[0]
             run.expectRefused(try run.headway("resume", run.path, "--at", "3"), .missing, "no checkpoint step-3", "there are \(last)")
@@ -172,7 +175,7 @@ extension HeadwayCommand {
         }
 
         @Test func `going back gives up the state in shared memory, but not for a checkpoint that is damaged`() throws {
-            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=20", "checkpoint.keep=4", "evaluation.every=20"]
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=20"]
             let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
             #expect(command.finish() == .signalled(9))
             let steps = run.checkpoints, chosen = try #require(steps.last)
@@ -186,8 +189,8 @@ extension HeadwayCommand {
         }
 
         @Test func `a run does not take up a checkpoint of another, nor with settings that were edited`() throws {
-            let settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
-            let run = try TestRun(), other = try parent(workers: 1)
+            let settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=10"]
+            let run = try TestRun(), other = try parent().run
             try interrupted(run, settings: settings)
             let foreign = run.path + "/checkpoints/step-0000000110"
             try FileManager.default.copyItem(atPath: other.path + "/checkpoints/step-0000000050", toPath: foreign)
@@ -214,7 +217,7 @@ extension HeadwayCommand {
         }
 
         @Test func `a second resume at the same time is refused`() throws {
-            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=4", "evaluation.every=10"]
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=10"]
             try interrupted(run, settings: settings)
             let first = try run.resume("--pace", "5")
             try first.wait(for: "the run begins")
@@ -231,8 +234,8 @@ extension HeadwayCommand {
         @Test func `checkpoints are listed with why they stay, pinned and pruned while the run trains`() throws {
             let run = try TestRun(), settings = ["steps=160", "checkpoint.every=10", "checkpoint.keep-every=40", "checkpoint.keep-best=1", "evaluation.every=20"]
             let command = try run.train(workers: 2, settings, options: Self.pace)
-            try command.wait(for: "checkpoint step-40 is durable")
-            let pinned = try #require(run.checkpoints.first { $0 % 40 != 0 } ?? run.checkpoints.first)
+            try command.wait(for: "step 60: validation loss")
+            let pinned = try #require(run.checkpoints.first)
             #expect(try run.headway("checkpoints", run.path, "--pin", "\(pinned)").end == .exited(0))
             let pruned = try run.headway("checkpoints", run.path, "--prune")
             #expect(pruned.end == .exited(0), "\(pruned.complaint)")
@@ -250,17 +253,17 @@ extension HeadwayCommand {
         }
 
         @Test func `a damaged checkpoint is listed as such and ends --verify with status 1`() throws {
-            let run = try parent(workers: 1)
-            let path = run.path + "/checkpoints/step-0000000040/weights.safetensors"
+            let (run, step, from) = try parent()
+            let path = run.path + "/checkpoints/" + String(format: "step-%010d/weights.safetensors", step)
             var data = try Data(contentsOf: URL(fileURLWithPath: path))
             data[data.count - 1000] ^= 0x10
             try data.write(to: URL(fileURLWithPath: path))
             #expect(try run.headway("checkpoints", run.path).end == .exited(0))
             let verify = try run.headway("checkpoints", run.path, "--verify")
-            #expect(verify.end == .exited(1) && verify.errors.contains("1 of 4 checkpoints of \(run.path) are damaged"), "\(verify.complaint)")
+            #expect(verify.end == .exited(1) && verify.errors.contains("1 of \(run.checkpoints.count) checkpoints of \(run.path) are damaged"), "\(verify.complaint)")
             #expect(verify.output.contains("DAMAGED: is damaged: MiB 1 of 1 of weights.safetensors"), "\(verify.output)")
-            run.expectRefused(try branch(run, "run@40", to: "other"), .badInput, "run: checkpoint step-40 is damaged")
-            run.expectRefused(try run.headway("checkpoints", run.path, "--pin", "45"), .missing, "there are 50, 40, 30, 20")
+            run.expectRefused(try branch(run, from, to: "other"), .badInput, "run: checkpoint step-\(step) is damaged")
+            run.expectRefused(try run.headway("checkpoints", run.path, "--pin", "51"), .missing, "there are 50, ")
         }
     }
 }
