@@ -87,7 +87,7 @@ extension CheckpointStore {
             }
             try reader.finish()
         } catch {
-            throw .damaged(step: checkpoint.step, error)
+            throw damagedOrGone(checkpoint.step, error)
         }
         if let missing = targets.first(where: { open[$0.name] != nil }) {
             mismatch = mismatch ?? .missingTensor(missing.name)

@@ -1,4 +1,5 @@
 import Checkpointing
+import Glibc
 import Model
 import RunSpec
 
@@ -40,7 +41,7 @@ package struct Branch {
 
     /// A folder may have an @ in its name.
     private static func split(_ name: String) -> (folder: String, step: Int?) {
-        guard let at = name.lastIndex(of: "@"), let step = Int(name[name.index(after: at)...]) else { return (name, nil) }
+        guard access(RunFolder(name).descriptionPath, F_OK) != 0, let at = name.lastIndex(of: "@"), let step = Int(name[name.index(after: at)...]) else { return (name, nil) }
         return (String(name[..<at]), step)
     }
 

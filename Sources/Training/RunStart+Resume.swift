@@ -70,6 +70,8 @@ extension PreparedRun {
             let before = record.facts[RunFact.allowed].map { [$0] } ?? []
             try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
         }
+        // Of a finished run that goes back.
+        try ledger.removeFact(RunFact.finalDigest)
         try begin(start, options, in: ledger)
         config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,

@@ -67,7 +67,7 @@ extension HeadwayCommand {
             let command = try branch(run, from, to: "branch", "--policy", "restart", "--workers", "2", "--fault", "crash worker=1 step=\(step + 2)", "--set", "checkpoint.every=0")
             try #require(command.end == .exited(0), "\(command.complaint)")
             let mine = try record(run, "branch")
-            #expect(mine.commits.map(\.step) == [21, 22] + Array(step + 1...50) && mine.incidents.count == 1)
+            #expect(mine.commits.map(\.step) == [step + 1, step + 2] + Array(step + 1...50) && mine.incidents.count == 1)
             #expect(try mine.facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
             #expect(try isVerified(run, "branch"))
         }
@@ -85,30 +85,27 @@ extension HeadwayCommand {
             #expect(try isVerified(run, "branch"))
         }
 
-        struct Case: CustomTestStringConvertible, Sendable {
-            let testDescription: String, arguments: [String], words: [String]
-            var allow: String?
-        }
-
-        static let mismatches = [
-            Case(testDescription: "model", arguments: ["--set", "model.width=64", "--allow", "seed,corpus,core,version"], words: ["model.width 32, not 64", "no other model"]),
-            Case(testDescription: "vocabulary", arguments: ["--set", "data.tokenizer=char"], words: ["model.vocabulary 256, not "]),
-            Case(testDescription: "seed", arguments: ["--set", "seed=2"], words: ["seed 1, not 2; --allow seed"], allow: "seed"),
-            Case(testDescription: "corpus", arguments: ["--set", "data.talesSeed=2"], words: ["another training text or tokenizer; --allow corpus"], allow: "corpus"),
+        /// What is changed, what is said of it, and what allows it.
+        static let mismatches: [(arguments: [String], words: [String], allow: String?)] = [
+            (["--set", "model.width=64", "--allow", "seed,corpus,core,version"], ["model.width 32, not 64", "no other model"], nil),
+            (["--set", "data.tokenizer=char"], ["model.vocabulary 256, not "], nil),
+            (["--set", "seed=2"], ["seed 1, not 2; --allow seed"], "seed"),
+            (["--set", "data.talesSeed=2"], ["another training text or tokenizer; --allow corpus"], "corpus"),
         ]
 
-        @Test(arguments: mismatches)
-        func `a state that does not fit is refused with what differs, and taken where that is allowed by name`(given: Case) throws {
+        @Test func `a state that does not fit is refused with what differs, and taken where that is allowed by name`() throws {
             let (run, _, from) = try parent()
-            let refused = try run.start(["train", "--from", from, "--out", run.folder + "/other"] + given.arguments)
-            refused.finish()
-            #expect(refused.end == .exited(Int(UserError.Status.badInput.rawValue)) && refused.errors.hasPrefix("headway: \(from) was made with "), "\(refused.complaint)")
-            for word in given.words { #expect(refused.errors.contains(word), "\(refused.complaint)") }
-            #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
-            guard let allow = given.allow else { return }
-            let allowed = try run.start(["train", "--from", from, "--out", run.folder + "/other", "--allow", allow] + given.arguments)
-            try #require(allowed.finish() == .exited(0), "\(allowed.complaint)")
-            #expect(try record(run, "other").facts[RunFact.allowed] != nil && isVerified(run, "other"))
+            for (arguments, words, allow) in Self.mismatches {
+                let refused = try run.start(["train", "--from", from, "--out", run.folder + "/none"] + arguments)
+                refused.finish()
+                #expect(refused.end == .exited(Int(UserError.Status.badInput.rawValue)) && refused.errors.hasPrefix("headway: \(from) was made with "), "\(refused.complaint)")
+                for word in words { #expect(refused.errors.contains(word), "\(refused.complaint)") }
+                #expect(!FileManager.default.fileExists(atPath: run.folder + "/none"))
+                guard let allow else { continue }
+                let allowed = try run.start(["train", "--from", from, "--out", run.folder + "/" + allow, "--allow", allow] + arguments)
+                try #require(allowed.finish() == .exited(0), "\(allowed.complaint)")
+                #expect(try record(run, allow).facts[RunFact.allowed] != nil && isVerified(run, allow))
+            }
         }
 
         /// Of the run's own checkpoints, a manifest that is whole and says so.
@@ -120,15 +117,17 @@ extension HeadwayCommand {
             try Data("\(other)\n,\"manifestSHA256\":\"\(sha256(other.utf8))\"}\n".utf8).write(to: URL(fileURLWithPath: path))
         }
 
-        @Test(arguments: [("core", "\"kernelCore\":\"", "BLAS core Other"), ("version", "\"headwayVersion\":\"", "headway Other")])
-        func `a state of another BLAS core or headway is refused, and taken where that is allowed`(name: String, key: String, words: String) throws {
+        @Test func `a state of another BLAS core or headway is refused, and taken where that is allowed`() throws {
             let (run, step, from) = try parent()
-            try reseal(run, step: step, key, key + "Other")
-            let refused = try branch(run, from, to: "other")
-            #expect(refused.end == .exited(65) && refused.errors.contains("was made with \(words)") && refused.errors.contains("--allow \(name) "), "\(refused.complaint)")
-            let allowed = try branch(run, from, to: "other", "--allow", name)
-            try #require(allowed.end == .exited(0), "\(allowed.complaint)")
-            #expect(try record(run, "other").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+            for (name, key, words) in [("core", "\"kernelCore\":\"", "BLAS core Other"), ("version", "\"headwayVersion\":\"", "headway Other")] {
+                try reseal(run, step: step, key, key + "Other")
+                let refused = try branch(run, from, to: name)
+                #expect(refused.end == .exited(65) && refused.errors.contains("was made with \(words)") && refused.errors.contains("--allow \(name) "), "\(refused.complaint)")
+                let allowed = try branch(run, from, to: name, "--allow", name)
+                try #require(allowed.end == .exited(0), "\(allowed.complaint)")
+                #expect(try record(run, name).facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
+                try reseal(run, step: step, key + "Other", key)
+            }
         }
 
         @Test func `what a branch cannot begin from is refused in one sentence`() throws {
