@@ -60,13 +60,15 @@ extension CheckpointStore {
         let newest = max(rules.last, Self.leastKept)
         guard complete.count >= newest else { return [] }
         let kept = rules.reasons(among: complete, pinned: [])
+        let surplus = steps.filter { $0 < complete[newest - 1] && kept[$0] == nil && !isPinned($0) }
+        if surplus.isEmpty { return [] }
         var removed: [Int] = []
         do throws(StorageError) {
+            // Those kept count once their names are durable; another process may have given one and not yet synced it.
+            try storage.syncDirectory(folder)
             // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
-            for step in steps where step < complete[newest - 1] && kept[step] == nil && !isPinned(step) {
-                if try displace(step) { removed.append(step) }
-            }
-            if removed.isEmpty { return [] }
+            for step in surplus where try displace(step) { removed.append(step) }
+            // Also when all came back: else one could be out of sight after a power cut.
             try storage.syncDirectory(folder)
             for step in removed { try storage.remove(displacedPath(of: step)) }
         } catch {
