@@ -145,7 +145,8 @@ import Testing
         try store.prune(KeepRules(last: 2))
         let pruned = store.folder + "/step-0000000460", displaced = pruned + ".old.tmp-\(getpid())"
         #expect(storage.calls == [
-            .remove(displaced), .rename(pruned, displaced), .syncDirectory(store.folder), .remove(displaced),
+            .syncDirectory(store.folder), .remove(displaced), .rename(pruned, displaced), .syncDirectory(store.folder),
+            .remove(displaced),
         ])
     }
 
