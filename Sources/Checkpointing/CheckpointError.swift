@@ -5,6 +5,8 @@ import RunSpec
 package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendable {
     case manifestMissing
     case manifest(String)
+    /// Nothing is wrong with it; another headway wrote it.
+    case otherFormat(Int)
     case fileMissing(String)
     case truncated(file: String, foundBytes: Int, expectedBytes: Int)
     case tooLong(file: String, foundBytes: Int, expectedBytes: Int)
@@ -20,6 +22,8 @@ package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendabl
         switch self {
         case .manifestMissing: "has no manifest"
         case .manifest(let reason): "has a damaged manifest: \(reason)"
+        case .otherFormat(let found):
+            "is of format \(found), and this headway reads format \(Manifest.currentFormat); use the headway that wrote it"
         case .fileMissing(let file): "lacks \(file)"
         case .truncated(let file, let found, let expected): "is truncated: \(found) of \(expected) bytes in \(file)"
         case .tooLong(let file, let found, let expected):
@@ -38,26 +42,36 @@ package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendabl
 
 /// How a valid checkpoint differs from what the caller wants to load.
 package enum CheckpointMismatch: Error, Hashable, CustomStringConvertible, Sendable {
-    case configuration(found: String, expected: String)
+    case run(found: String, expected: String)
+    case traits([TraitDifference])
     case missingTensor(String)
     case unknownTensor(String)
     case shape(name: String, found: [Int], expected: [Int])
 
     package var description: String {
         switch self {
-        case .configuration(let found, let expected):
-            "was written under the configuration with SHA-256 \(found), and this run's is \(expected)"
+        case .run(let found, let expected):
+            "was written by run \(found), and this is run \(expected): take it out of the folder; `headway train --from` begins a run from another's checkpoint"
+        case .traits(let differences):
+            "was made with " + differences.map(\.description).joined(separator: ", ") + "; " + Self.remedy(differences)
         case .missingTensor(let name): "has no tensor \(name), which this model needs"
         case .unknownTensor(let name): "holds the tensor \(name), which this model does not have"
         case .shape(let name, let found, let expected):
             "holds \(name) with shape \(found), and this model needs \(expected)"
         }
     }
+
+    private static func remedy(_ differences: [TraitDifference]) -> String {
+        let allowances = differences.compactMap(\.allowance)
+        if allowances.isEmpty { return "a state fits no other model" }
+        let core = differences.first { $0.allowance == .core }.map { "OPENBLAS_CORETYPE=\($0.found) if the processor allows it, or " } ?? ""
+        return core + "--allow \(allowances.map(\.rawValue).joined(separator: ",")) goes on with it all the same, to other bits"
+    }
 }
 
 package enum CheckpointError: Error, Hashable, CustomStringConvertible, Sendable {
-    /// There is no checkpoint of this step.
-    case missing(step: Int, folder: String)
+    /// There is no checkpoint of this step, or none that is whole.
+    case missing(step: Int?, folder: String)
     case damaged(step: Int, CheckpointDamage)
     case mismatch(step: Int, CheckpointMismatch)
     /// A valid checkpoint of the step exists and holds another state.
@@ -67,7 +81,8 @@ package enum CheckpointError: Error, Hashable, CustomStringConvertible, Sendable
 
     package var description: String {
         switch self {
-        case .missing(let step, let folder): "there is no checkpoint step-\(step) in \(folder)"
+        case .missing(let step?, let folder): "there is no checkpoint step-\(step) in \(folder)"
+        case .missing(nil, let folder): "there is no whole checkpoint in \(folder)"
         case .damaged(let step, let damage): "checkpoint step-\(step) \(damage)"
         case .mismatch(let step, let mismatch): "checkpoint step-\(step) \(mismatch)"
         case .otherState(let step, let found, let given):

@@ -72,6 +72,8 @@ extension CheckpointStore {
                 found = try attempt(step)
             } catch {
                 switch error {
+                // Older ones of another headway could not be read either: that is no reason to begin again.
+                case .damaged(_, .otherFormat): throw error
                 case .damaged(_, let damage): rejected.append((step, damage))
                 case .missing: continue   // pruned while we looked
                 default: throw error
@@ -99,8 +101,13 @@ extension CheckpointStore {
                 try reader.finish()
             }
         } catch {
-            throw .damaged(step: manifest.step, error)
+            throw damagedOrGone(manifest.step, error)
         }
+    }
+
+    /// Files may be missing because somebody prunes in this moment.
+    func damagedOrGone(_ step: Int, _ damage: CheckpointDamage) -> CheckpointError {
+        access(path(of: step), F_OK) == 0 ? .damaged(step: step, damage) : .missing(step: step, folder: folder)
     }
 
     private func manifest(of step: Int) throws(CheckpointError) -> Manifest {
@@ -109,8 +116,7 @@ extension CheckpointStore {
             guard manifest.step == step else { throw .manifest("it belongs to step \(manifest.step)") }
             return manifest
         } catch {
-            if access(path(of: step), F_OK) != 0 { throw .missing(step: step, folder: folder) }
-            throw .damaged(step: step, error)
+            throw damagedOrGone(step, error)
         }
     }
 

@@ -3,18 +3,15 @@ import Glibc
 extension CheckpointStore {
     /// Reads the checkpoint of `step` into the caller's blocks, at the offsets of `entries`; floats between them are
     /// left alone. Without moments only the weights are read. Everything is compared with its hashes on the way,
-    /// so after an error the blocks hold garbage. `configSHA256`, when given, must be the one it was saved with.
+    /// so after an error the blocks hold garbage. `mismatch` may refuse it by its manifest.
     package func load(
         step: Int, entries: [StateEntry], parameters: UnsafeMutablePointer<Float>,
         firstMoments: UnsafeMutablePointer<Float>? = nil, secondMoments: UnsafeMutablePointer<Float>? = nil,
-        configSHA256: String? = nil
+        mismatch: (Manifest) -> CheckpointMismatch? = { _ in nil }
     ) throws(CheckpointError) -> Checkpoint {
         precondition((firstMoments == nil) == (secondMoments == nil), "moments come in pairs")
         let checkpoint = try inspect(step, .sizes)
-        if let expected = configSHA256, checkpoint.manifest.configSHA256 != expected {
-            throw .mismatch(
-                step: step, .configuration(found: checkpoint.manifest.configSHA256, expected: expected))
-        }
+        if let mismatch = mismatch(checkpoint.manifest) { throw .mismatch(step: step, mismatch) }
         func targets(_ prefix: String, _ base: UnsafeMutablePointer<Float>) -> [Target] {
             entries.map { entry in
                 let bytes = UnsafeMutableRawBufferPointer(start: base + entry.offset, count: 4 * entry.count)
@@ -35,17 +32,28 @@ extension CheckpointStore {
     package func restoreNewest(
         entries: [StateEntry], parameters: UnsafeMutablePointer<Float>,
         firstMoments: UnsafeMutablePointer<Float>? = nil, secondMoments: UnsafeMutablePointer<Float>? = nil,
-        configSHA256: String? = nil, stateHash: ((_ step: Int) -> String)? = nil
+        mismatch: (Manifest) -> CheckpointMismatch? = { _ in nil }, stateHash: ((_ step: Int) -> String)? = nil
     ) throws(CheckpointError) -> Restoration {
         try newest { step throws(CheckpointError) in
-            let checkpoint = try load(
-                step: step, entries: entries, parameters: parameters, firstMoments: firstMoments,
-                secondMoments: secondMoments, configSHA256: configSHA256)
-            if let found = stateHash?(step), found != checkpoint.manifest.stateHash {
-                throw .damaged(step: step, .state(found: found, expected: checkpoint.manifest.stateHash))
-            }
-            return checkpoint
+            try restore(
+                step, entries: entries, parameters: parameters, firstMoments: firstMoments, secondMoments: secondMoments,
+                mismatch: mismatch, stateHash: stateHash)
         }
+    }
+
+    /// `load`, and a look at the state itself.
+    package func restore(
+        _ step: Int, entries: [StateEntry], parameters: UnsafeMutablePointer<Float>,
+        firstMoments: UnsafeMutablePointer<Float>? = nil, secondMoments: UnsafeMutablePointer<Float>? = nil,
+        mismatch: (Manifest) -> CheckpointMismatch? = { _ in nil }, stateHash: ((_ step: Int) -> String)? = nil
+    ) throws(CheckpointError) -> Checkpoint {
+        let checkpoint = try load(
+            step: step, entries: entries, parameters: parameters, firstMoments: firstMoments,
+            secondMoments: secondMoments, mismatch: mismatch)
+        if let found = stateHash?(step), found != checkpoint.manifest.stateHash {
+            throw .damaged(step: step, .state(found: found, expected: checkpoint.manifest.stateHash))
+        }
+        return checkpoint
     }
 
     private struct Target {
@@ -79,7 +87,7 @@ extension CheckpointStore {
             }
             try reader.finish()
         } catch {
-            throw .damaged(step: checkpoint.step, error)
+            throw damagedOrGone(checkpoint.step, error)
         }
         if let missing = targets.first(where: { open[$0.name] != nil }) {
             mismatch = mismatch ?? .missingTensor(missing.name)

@@ -4,7 +4,9 @@
 //   step-0000000480/optimizer.safetensors    m and v
 //   step-0000000480/manifest.json            hashes and sizes of both; see Manifest.swift
 //   step-0000000500.tmp-4711/                being written, or left over by process 4711
+//   step-0000000480.pin                      while it is there, the checkpoint of this step stays
 //   step-0000000460.damaged/                 set aside: its state is not the one that its manifest names
+//   step-0000000500.superseded/              set aside: the run went back behind it
 //
 // A checkpoint is a folder named by a step whose manifest and files are valid; nothing points at "the latest", the
 // highest valid step is it. Everything is made durable under a temporary name first, contents before names,
@@ -36,9 +38,9 @@ package struct Checkpoint: Hashable, Sendable {
     package var step: Int { manifest.step }
 }
 
-/// The checkpoints of one run. One process at a time should write; any number may read. Two that save or prune at the
-/// same time lose nothing, but when both replace a damaged checkpoint of one step and one dies at it, the step may go.
-/// Calls are synchronous.
+/// The checkpoints of one run. One process at a time should save; any number may read, pin and prune. Two that save or
+/// prune at the same time lose nothing, but when both replace a damaged checkpoint of one step and one dies at it, the
+/// step may go. Calls are synchronous.
 package struct CheckpointStore {
     package static let lastStep = 9_999_999_999
     static let leastKept = 2
@@ -88,7 +90,7 @@ package struct CheckpointStore {
     /// Steps that have a folder, valid or not, newest first. None when the store's folder does not exist yet.
     package func steps() throws(CheckpointError) -> [Int] { try folderNames().compactMap(Self.step).sorted(by: >) }
 
-    private func folderNames() throws(CheckpointError) -> [String] {
+    func folderNames() throws(CheckpointError) -> [String] {
         do throws(StorageError) {
             return try names(in: folder)
         } catch {
@@ -116,48 +118,5 @@ package struct CheckpointStore {
             throw .storage(error)
         }
         return abandoned
-    }
-
-    /// Renames a checkpoint that was refused for its state to `step-….damaged`. No check of its bytes would find the
-    /// damage: under its own name it would count as one of those to keep, and its step could not be saved again.
-    package func setAside(_ step: Int) throws(CheckpointError) {
-        do throws(StorageError) {
-            let aside = path(of: step) + ".damaged"
-            try storage.remove(aside)
-            try storage.rename(path(of: step), to: aside)
-            try storage.syncDirectory(folder)
-        } catch {
-            throw .storage(error)
-        }
-    }
-
-    /// Keeps the newest `keepLast` complete checkpoints, at least two, and whatever is newer than the oldest of
-    /// them; removes the rest. Complete means the cheap check: manifest and sizes. The steps removed.
-    @discardableResult
-    package func prune(keepLast: Int) throws(CheckpointError) -> [Int] {
-        let keep = max(keepLast, Self.leastKept), steps = try steps()
-        let complete = steps.filter { (try? inspect($0, .sizes)) != nil }
-        guard complete.count >= keep else { return [] }
-        let surplus = steps.filter { $0 < complete[keep - 1] }
-        if surplus.isEmpty { return [] }
-        do throws(StorageError) {
-            // Those kept count once their names are durable; another process may have given one and not yet synced it.
-            try storage.syncDirectory(folder)
-            // First out of sight, durably, so that a crash half way leaves no damaged checkpoint in view.
-            for step in surplus {
-                try storage.remove(displacedPath(of: step))
-                do throws(StorageError) {
-                    try storage.rename(path(of: step), to: displacedPath(of: step))
-                } catch {
-                    // Another process may prune too.
-                    guard error.isAbsence else { throw error }
-                }
-            }
-            try storage.syncDirectory(folder)
-            for step in surplus { try storage.remove(displacedPath(of: step)) }
-        } catch {
-            throw .storage(error)
-        }
-        return surplus
     }
 }

@@ -1,9 +1,9 @@
 // manifest.json: what a checkpoint is and how each of its files must look. One JSON object of two lines:
 //
-//   {"configSHA256":"…", … ,"step":480
+//   {"createdUnixSeconds":1764000000, … ,"traits":{"corpus":"…", … }}
 //   ,"manifestSHA256":"64 digits"}
 //
-// The manifest is valid when the SHA-256 of the first line, without its line break, is that digest, the format is 1,
+// The manifest is valid when the SHA-256 of the first line, without its line break, is that digest, the format is 2,
 // and the files are those of `CheckpointFile`. It is written last, so a folder without one was never complete.
 import FoundationEssentials
 import RunSpec
@@ -17,7 +17,7 @@ package enum CheckpointFile: String, CaseIterable, Sendable {
 }
 
 package struct Manifest: Codable, Hashable, Sendable {
-    package static let currentFormat = 1
+    package static let currentFormat = 2
     static let name = "manifest.json"
     static let limitBytes = 256 << 20
 
@@ -27,10 +27,7 @@ package struct Manifest: Codable, Hashable, Sendable {
     /// The step of the checkpoint this one descends from; absent in the first of a run.
     package let parent: Int?
     package let run: String
-    package let seed: UInt64
-    package let configSHA256: String
-    /// The BLAS core whose kernels computed the state.
-    package let kernelCore: String
+    package let traits: StateTraits
     /// The run's own hash of (θ, m, v); two checkpoints of a step are the same state when it is equal.
     package let stateHash: String
     package let createdUnixSeconds: Int
@@ -38,8 +35,7 @@ package struct Manifest: Codable, Hashable, Sendable {
     package internal(set) var files: [FileRecord] = []
 
     package init(
-        step: Int, parent: Int?, run: String, seed: UInt64, configSHA256: String, kernelCore: String,
-        stateHash: String, createdUnixSeconds: Int
+        step: Int, parent: Int?, run: String, traits: StateTraits, stateHash: String, createdUnixSeconds: Int
     ) {
         precondition((0...CheckpointStore.lastStep).contains(step), "step \(step)")
         precondition(parent.map { $0 < step } ?? true, "parent \(parent ?? 0) of step \(step)")
@@ -47,9 +43,7 @@ package struct Manifest: Codable, Hashable, Sendable {
         self.step = step
         self.parent = parent
         self.run = run
-        self.seed = seed
-        self.configSHA256 = configSHA256
-        self.kernelCore = kernelCore
+        self.traits = traits
         self.stateHash = stateHash
         self.createdUnixSeconds = createdUnixSeconds
     }
@@ -84,7 +78,7 @@ extension Manifest {
             throw .manifest("it is not a JSON object with a format")
         }
         guard version.format == Self.currentFormat else {
-            throw .manifest("it has format \(version.format), and this version reads format \(Self.currentFormat)")
+            throw .otherFormat(version.format)
         }
         guard let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)) else {
             throw .manifest("fields are missing or have the wrong type")

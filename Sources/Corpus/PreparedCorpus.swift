@@ -1,3 +1,4 @@
+import Foundation
 import RunSpec
 
 /// What a preparation made: for the run's record and for the user.
@@ -34,4 +35,14 @@ package struct PreparedCorpus: Sendable {
     package var trainPath: String { "\(folder)/\(Self.trainName)" }
     package var validationPath: String { "\(folder)/\(Self.validationName)" }
     package var tokenizerPath: String { "\(folder)/\(Self.tokenizerName)" }
+}
+
+extension PreparedCorpus {
+    /// Tells what a folder's training tokens and its tokenizer are from any others.
+    package static func fingerprint(in folder: String) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let tokenizer = try encoder.encode(Tokenizer.load("\(folder)/\(tokenizerName)"))
+        return try "\(TokenShard("\(folder)/\(trainName)", checked: false).fingerprint)-\(sha256(tokenizer).prefix(16))"
+    }
 }

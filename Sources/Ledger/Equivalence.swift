@@ -22,12 +22,16 @@ package struct Equivalence: Equatable, Sendable {
     /// and neither is E.
     package let samePhase: Bool
 
+    /// Committed steps that the run began with, of which no worker-second of it tells.
+    private let start: Int
+
     /// E.
-    package var value: Double { step == 0 ? 0 : referenceSteps / Double(step) }
+    package var value: Double { step <= start ? 0 : (referenceSteps - Double(start)) / Double(step - start) }
 
     /// Nil when the runs share no measure: other validation texts, or none.
     package init?(_ run: RunAccount, reference: RunAccount) {
         guard let last = run.commits.last, !reference.commits.isEmpty else { return nil }
+        start = run.record.startStep
         let rates = Dictionary(reference.commits.map { ($0.step, $0.learningRate) }, uniquingKeysWith: { $1 })
         samePhase = run.commits.allSatisfy { rates[$0.step] == nil || rates[$0.step] == $0.learningRate }
         if reference.commits.contains(where: { $0.step == last.step && $0.stateHash == last.stateHash }) {

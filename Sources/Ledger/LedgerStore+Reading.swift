@@ -9,6 +9,18 @@ extension LedgerStore {
         try reading(path) { path, database in try database.read { db in try record(db, path: path) } }
     }
 
+    /// Nats per token of each validation pass so far, by its step.
+    package static func validationLosses(_ path: String) throws -> [Int: Double] {
+        let passes = try reading(path) { path, database in try database.read { db in try evaluations(db, path) } }
+        return Dictionary(passes.filter { $0.tokens > 0 }.map { ($0.step, $0.lossSum / Double($0.tokens)) }, uniquingKeysWith: { $1 })
+    }
+
+    private static func evaluations(_ db: Database, _ path: String) throws -> [EvaluationRow] {
+        try rows(db, "evaluations ORDER BY rowid", path) {
+            try EvaluationRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), lossSum: $0.real("lossSum"), tokens: $0.count("tokens"))
+        }
+    }
+
     /// Opens a ledger for reading; every failure is a sentence that names the file.
     static func reading<Value>(_ path: String, _ body: (String, DatabaseQueue) throws -> Value) throws -> Value {
         guard FileManager.default.fileExists(atPath: path) else {
@@ -87,9 +99,7 @@ extension LedgerStore {
             try FaultRow(session: $0.count("session"), fault: $0.count("fault"), text: $0.text("text"), firedNanoseconds: $0.optionalNs("firedNs"),
                 mechanism: $0.optionalChoice("mechanism"))
         }
-        record.evaluations = try rows(db, "evaluations ORDER BY rowid", path) {
-            try EvaluationRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), lossSum: $0.real("lossSum"), tokens: $0.count("tokens"))
-        }
+        record.evaluations = try evaluations(db, path)
         record.probes = try rows(db, "probes ORDER BY rowid", path) {
             try ProbeRow(session: $0.count("session"), step: $0.count("step"), nanoseconds: $0.ns("ns"), decision: $0.doubles("decision", atLeast: 1),
                 audit: $0.doubles("audit", atLeast: 1), decisionClusters: $0.integers("decisionClusters", like: "decision"),

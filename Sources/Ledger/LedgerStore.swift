@@ -92,6 +92,8 @@ package final class LedgerStore {
         try run("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
     }
 
+    package func removeFact(_ name: String) throws { try run("DELETE FROM facts WHERE name = ?", [name]) }
+
     package func fact(_ name: String) throws -> String? {
         try database.read { db in try String.fetchOne(db, sql: "SELECT value FROM facts WHERE name = ?", arguments: [name]) }
     }

@@ -1,6 +1,6 @@
 // Which commits made the final weights: the hash chain back from the last one.
 
-/// The chain of commit records from the final state back to initialisation. Bits are determined, so a step that was
+/// The chain of commit records from the final state back to what the run began from. Bits are determined, so a step that was
 /// computed again after a rewind has the same hash as its first run; the later row is the one in the chain (R4).
 package struct Lineage: Sendable {
     /// Indices into `RunRecord.commits` by step: `rows[k]` is the commit with step `first + k`.
@@ -12,7 +12,7 @@ package struct Lineage: Sendable {
     /// Commits whose update was left out, and the incidents that say so.
     let vetoed: Set<Int>
     let vetoIncident: [Int: Int]
-    /// The row whose parent is not in the record, with a sentence; nil when the chain reaches step 1.
+    /// The row whose parent is not in the record, with a sentence; nil when the chain reaches the run's first.
     package let broken: String?
     private let sessions: [Int: [Row]]
 
@@ -43,7 +43,7 @@ package struct Lineage: Sendable {
             chain.append(index)
             let commit = commits[index]
             current = nil
-            guard commit.step > 1 else { break }
+            guard commit.step > record.startStep + 1 else { break }
             current = byHash[commit.parentHash]?.last { $0 < index && commits[$0].step == commit.step - 1 }
             if current == nil {
                 broken = "step \(commit.step) says its parent is \(commit.parentHash.prefix(12)), but no earlier commit of step \(commit.step - 1) has that hash"

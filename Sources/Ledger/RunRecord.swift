@@ -11,7 +11,8 @@ package struct SessionRow: Equatable, Sendable {
     package var endedNanoseconds: UInt64?
     /// Seconds since 1970 at the start.
     package var startedUnixSeconds: Double
-    /// The committed step the session began from, and how it got the state: `initial`, `checkpoint`, `shared memory`.
+    /// The committed step the session began from, and how it got the state: `initial`, `origin`, `checkpoint`,
+    /// `chosen checkpoint`, `shared memory`.
     package var startStep: Int
     package var source: String
 
@@ -476,10 +477,20 @@ package struct RunRecord: Sendable {
     package var position: (step: Int, stateHash: String) {
         let session = sessions.map(\.session).max() ?? commits.last?.session ?? 0
         let commit = commits.last { $0.session == session }, rewind = setbacks.last { $0.kind == .rewind && $0.session == session }
-        var step = commit?.step ?? sessions.last { $0.session == session }?.startStep ?? 0
+        var step = commit?.step ?? sessions.last { $0.session == session }?.startStep ?? startStep
         if let rewind, rewind.nanoseconds >= commit?.nanoseconds ?? 0 { step = rewind.toStep }
-        return (step, commits.last { $0.step == step }?.stateHash ?? facts[RunFact.initialHash] ?? "")
+        return (step, stateHash(at: step) ?? "")
     }
+
+    /// Of the state after so many committed steps, the last time they were; nil when no row tells.
+    package func stateHash(at step: Int) -> String? {
+        commits.last { $0.step == step }?.stateHash ?? (step == startStep ? facts[RunFact.initialHash] : nil)
+    }
+
+    /// Committed steps in the state that the run began from.
+    package var startStep: Int { facts[RunFact.startStep].flatMap { Int($0) } ?? 0 }
+    /// Steps that the run is to commit; nil when unknown.
+    package var plannedCommits: Int? { facts[RunFact.steps].flatMap { Int($0) }.map { $0 - startStep } }
 }
 
 /// The names in `RunRecord.facts`.
@@ -507,6 +518,9 @@ package enum RunFact {
     package static let bytesPerToken = "bytes.perToken"         // of the validation text
     package static let finalDigest = "final.sha256"             // of (θ, m, v) after the last step
     package static let initialHash = "initial.stateHash"        // of the state before the first step
+    package static let origin = "origin"                        // of a first state that was not drawn from the seed
+    package static let startStep = "steps.start"                // committed steps in it; absent: 0
+    package static let allowed = "state.allowed"                // in what states may differ from the run, as the user said
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"
     package static let policy = "policy"                       // what happens when a worker is lost
@@ -523,6 +537,6 @@ package enum RunFact {
     /// Those that are numbers, never below 0.
     static let numbers = [
         steps, microbatches, sequencesPerMicrobatch, tokensPerStep, parameters, flopsPerToken, peakFlopsPerWorker, costPerWorkerHour,
-        lossFloor, bytesPerToken, stepAllocations, cores,
+        lossFloor, bytesPerToken, startStep, stepAllocations, cores,
     ]
 }

@@ -86,12 +86,12 @@ package struct Verification: Sendable {
         guard let first = account.commits.first, let last = account.commits.last else { return Check(.lineage, name, .skipped, "no commits") }
         if let broken = account.lineage.broken { return Check(.lineage, name, .failed, broken) }
         let rewound = account.record.commits.count - account.commits.count
-        return Check(.lineage, name, first.step == 1, "steps \(first.step) to \(last.step), each with the hash of the one before as its parent; \(rewound) rewound commits")
+        return Check(.lineage, name, first.step == account.record.startStep + 1, "steps \(first.step) to \(last.step), each with the hash of the one before as its parent; \(rewound) rewound commits")
     }
 
     private static func initialState(_ account: RunAccount) -> Check {
         let name = "one initial state"
-        let parents = Set(account.record.commits.filter { $0.step == 1 }.map(\.parentHash))
+        let parents = Set(account.record.commits.filter { $0.step == account.record.startStep + 1 }.map(\.parentHash))
         guard let parent = parents.first else { return Check(.lineage, name, .skipped, "no first commit") }
         guard parents.count == 1 else {
             return Check(.lineage, name, .failed, "first steps have \(parents.count) different parents: \(parents.sorted().map { String($0.prefix(12)) }.joined(separator: ", "))")

@@ -47,10 +47,10 @@ extension Verification {
         var missing: [String] = []
         if record.facts[RunFact.validationText] != nil {
             let validated = Set(record.evaluations.map(\.step))
-            missing += (0...config.steps).filter { config.evaluates(after: $0) && !validated.contains($0) }.map { "the validation pass of step \($0) has no row" }
+            missing += (min(record.startStep, config.steps)...config.steps).filter { config.evaluates(after: $0) && !validated.contains($0) }.map { "the validation pass of step \($0) has no row" }
         }
         let probed = record.probes.map(\.step)
-        if let first = probed.min(), first > 0 { missing.append("the first probe is of step \(first), not of step 0") }
+        if let first = probed.min(), first > record.startStep { missing.append("the first probe is of step \(first), not of step \(record.startStep)") }
         if let last = probed.max(), last < config.steps { missing.append("the last probe is of step \(last), not of step \(config.steps)") }
         return missing
     }
@@ -72,7 +72,7 @@ extension Verification {
     private static func missingEnd(_ account: RunAccount) -> [String] {
         let facts = account.record.facts
         guard facts[RunFact.outcome] == "finished", let steps = facts[RunFact.steps].flatMap({ Int($0) }) else { return [] }
-        let last = account.commits.last?.step ?? 0
+        let last = account.commits.last?.step ?? account.record.startStep
         if last != steps { return ["the run finished, but its last commit is of step \(last) of \(steps)"] }
         let isSafe = account.record.checkpoints.contains { $0.step == steps && $0.durableNanoseconds != nil }
         return isSafe ? [] : ["the run finished, but no row says that the checkpoint of step \(steps) is durable"]

@@ -39,7 +39,7 @@ package enum Quantity {
     }
 
     /// `85 s`, `12 min`, `2.1 h`: what is left, as far as anybody can know.
-    static func roughly(seconds: Double) -> String {
+    package static func roughly(seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "–" }
         if seconds < 99.5 { return decimal(seconds, 0) + " s" }
         return seconds < 5970 ? decimal(seconds / 60, 0) + " min" : decimal(seconds / 3600, 1) + " h"
@@ -48,7 +48,7 @@ package enum Quantity {
     /// Milliseconds, one decimal.
     static func milliseconds(_ nanoseconds: Int) -> String { decimal(Double(nanoseconds) / 1e6, 1) }
 
-    static func bytes(_ count: Int) -> String {
+    package static func bytes(_ count: Int) -> String {
         for (scale, unit) in [(1e9, " GB"), (1e6, " MB"), (1e3, " kB")] where Double(count) >= scale {
             return decimal(Double(count) / scale, 1) + unit
         }

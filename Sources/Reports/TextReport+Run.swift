@@ -12,7 +12,7 @@ extension TextReport {
     }
 
     static func outcomeText(_ record: RunRecord, _ headlines: Headlines) -> String {
-        let planned = record.facts[RunFact.steps].flatMap { Int($0) }.map { " of \(Quantity.grouped($0))" } ?? ""
+        let planned = record.plannedCommits.map { " of \(Quantity.grouped($0))" } ?? ""
         return "\(record.facts[RunFact.outcome] ?? "outcome unknown") after \(Quantity.grouped(headlines.committedSteps))\(planned) steps, \(Quantity.duration(seconds: headlines.wallSeconds))"
     }
 
@@ -29,6 +29,7 @@ extension TextReport {
         model.append("\(Quantity.short(Double(headlines.committedTokens))) tokens trained on")
         lines.append(row("model", model.joined(separator: ", ")))
         let slots = Set(record.slots.map(\.slot)).count, sessions = Set(record.slots.map(\.session)).count
+        if let origin = fact(RunFact.origin) { lines += wrappedRow("began from", "\(origin), after \(Quantity.plural(record.startStep, "committed step"))") }
         var workers = "\(Quantity.plural(slots, "slot")), \(Quantity.plural(record.replicas.count, "process", "processes"))"
         if sessions > 1 { workers += ", \(sessions) sessions" }
         if let cores = fact(RunFact.cores) { workers += ", \(cores) cores" }
@@ -38,12 +39,19 @@ extension TextReport {
         if let core = fact(RunFact.blasCore) { setting.append("BLAS core \(core)") }
         if let version = fact(RunFact.headwayVersion) { setting.append("headway \(version)") }
         if !setting.isEmpty { lines.append(row("setting", setting.joined(separator: ", "))) }
+        if let allowed = fact(RunFact.allowed) { lines += wrappedRow("allowed", "states made with " + allowed.replacing("\n", with: "; ")) }
+        for session in record.sessions where session.source == "chosen checkpoint" {
+            lines.append(row("went back", "to step \(Quantity.grouped(session.startStep)) in session \(session.session), as asked: what was committed after it is computed again"))
+        }
         if let digest = fact(RunFact.finalDigest) { lines.append(row("final state", "SHA-256 \(digest.prefix(32))…")) }
         for caveat in account.caveats {
-            let sentence = TextReport.wrapped(caveat, width: TextReport.width - 15)
-            lines += sentence.enumerated().map { row($0 == 0 ? "CAUTION" : "", ink.red($1)) }
+            lines += wrappedRow("CAUTION", caveat) { ink.red($0) }
         }
         return lines
+    }
+
+    private func wrappedRow(_ name: String, _ sentence: String, paint: (String) -> String = { $0 }) -> [String] {
+        TextReport.wrapped(sentence, width: TextReport.width - 15).enumerated().map { row($0 == 0 ? name : "", paint($1)) }
     }
 
     /// The seed, from the resolved configuration.

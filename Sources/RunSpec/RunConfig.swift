@@ -55,8 +55,14 @@ package struct RunConfig: Hashable, Sendable {
 
             package init(integerLiteral steps: Int) { self = .steps(steps) }
         }
+        /// Steps between checkpoints.
         package var every: Interval = 0
+        /// The newest.
         package var keep = 2
+        /// Also the first at or after each multiple of so many steps; 0: none.
+        package var keepEvery = 0
+        /// Also so many with the least validation loss.
+        package var keepBest = 0
         /// MB (10⁶ bytes) a second that a writer beside training hands to the disk at most; 0: as fast as it takes them.
         package var bandwidth = 0.0
         /// By how much a writer beside training stands back for others: the nice value, and for the disk what follows from it.

@@ -169,8 +169,7 @@ package struct CheckpointWriter {
         let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(disk, bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
-        let manifest = Manifest(step: step, parent: parent, run: description.identity, seed: config.seed, configSHA256: config.digest,
-            kernelCore: description.blasCore, stateHash: stateHash, createdUnixSeconds: Int(Date().timeIntervalSince1970))
+        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash)
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
             secondMoments: state.secondMoment) { progress in
             switch progress {
@@ -183,7 +182,7 @@ package struct CheckpointWriter {
             case .durable: break
             }
         }
-        _ = try store.prune(keepLast: config.checkpoint.keep)
+        _ = try store.prune(KeepRules(config, folder))
     }
 }
 

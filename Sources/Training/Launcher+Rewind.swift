@@ -14,7 +14,7 @@ extension Launcher {
         // What is about to be overwritten counts for nothing, whoever takes up the run should this launcher die here.
         shared.discardAttempt(units: 0..<0)
         var remarks: [String] = []
-        let (newest, hash) = try PreparedRun.restore(into: shared, config, parameters, last: step, hasInitial: true, folder, session: session, ledger, &remarks)
+        let (newest, hash) = try PreparedRun.restore(into: shared, config, description, parameters, last: step, isDrawn: ledger.fact(RunFact.origin) == nil, folder, session: session, ledger, &remarks)
         try goBack(to: newest, hash: hash, remarks.isEmpty ? "everybody begins again from step \(newest)" : remarks.joined(separator: "; "))
         shared.rewind(to: newest, generation: 0, next: 1)
         recentStates = [0: (newest, hash)]

@@ -1,3 +1,4 @@
+import Checkpointing
 import CSystem
 import Foundation
 import Glibc
@@ -16,6 +17,10 @@ package struct RunDescription: Codable, Equatable, Sendable {
     package var options: SessionOptions
     package var heldOut: HeldOutUnits
     package var blasCore: String
+    /// Of the training text and the tokenizer.
+    package var corpus: String
+    /// In what its checkpoints may differ from the run, as the user has said.
+    package var allowed: [Allowance] = []
     /// Nats per token of the validation text under the process that made it; nil when unknown.
     package var lossFloor: Double?
     /// Bytes of the validation text per token of it.

@@ -11,44 +11,53 @@ import RunSpec
 extension PreparedRun {
     /// Takes up a run whose launcher is gone: from shared memory if a state lies there that the ledger vouches for,
     /// else from the newest checkpoint whose hashes hold.
-    /// - Parameter choose: makes the session's options from the last one's.
-    package static func resume(_ folder: RunFolder, _ choose: (SessionOptions, RunConfig) throws -> SessionOptions) throws -> PreparedRun {
+    /// - Parameters:
+    ///   - chosen: the step of the checkpoint to go back to instead.
+    ///   - allowed: what may be another than when the run began.
+    ///   - choose: makes the session's options from the last one's.
+    package static func resume(
+        _ folder: RunFolder, at chosen: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
+    ) throws -> PreparedRun {
         var (config, description) = try folder.read()
         let options = try choose(description.options, config)
         try options.validate(for: config)
         try Machine.check()
         cs_note_interrupts()
         try folder.lock()
-        guard BLASLibrary.coreName == description.blasCore else {
-            throw UserError(.badInput, "\(folder.path) was trained with BLAS core \(description.blasCore), this machine has \(BLASLibrary.coreName): the bits would differ; set OPENBLAS_CORETYPE=\(description.blasCore) if the processor allows it")
-        }
         let record = try LedgerStore.read(folder.ledgerPath)
+        try checkSettings(config, record, folder)
+        let differences = try description.move(here: config, folder, allowing: allowed)
         let ledger = try LedgerStore(writing: folder.ledgerPath)
         try endDeadSessions(record, folder, description, ledger)
-        if record.facts[RunFact.outcome] == Outcome.finished.rawValue {
+        if record.facts[RunFact.outcome] == Outcome.finished.rawValue && chosen == nil {
             SharedState.unlink(description.segmentName)
-            throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`")
+            throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`, or go on for longer in a new run with `headway train --from \(folder.path) --set steps=\(2 * config.steps)`")
         }
         description.options = options
         let parameters = ParameterLayout(config.model)
         var start = SessionStart(
             session: (record.sessions.map(\.session).max() ?? 0) + 1, nextReplica: (record.replicas.map(\.replica).max() ?? 0) + 1,
             nextIncident: (record.incidents.map(\.incident).max() ?? 0) + 1, lastView: record.views.map(\.view).max() ?? 0)
-        var remarks: [String] = []
+        var remarks = differences
         let shared: SharedState
-        if let adopted = try adopt(config, description, parameters, record) {
+        if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
+            // Before the memory is given up.
+            if let chosen { try look(at: chosen, folder, options, config, description) }
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
+            let isDrawn = record.facts[RunFact.initialHash] != nil && record.facts[RunFact.origin] == nil
             do {
-                (start.step, start.stateHash) = try restore(
-                    into: shared, config, parameters, last: record.position.step, hasInitial: record.facts[RunFact.initialHash] != nil, folder,
-                    session: start.session, ledger, &remarks)
+                (start.step, start.stateHash) = try restore(into: shared, config, description, parameters, at: chosen,
+                    last: record.position.step, isDrawn: isDrawn, folder, session: start.session, ledger, &remarks)
                 shared.rewind(to: start.step, generation: 0, next: 1)
-                start.source = start.step == 0 ? "initial" : "checkpoint"
+                start.source = chosen != nil ? "chosen checkpoint" : start.step == 0 && isDrawn ? "initial" : "checkpoint"
+                if let known = record.stateHash(at: start.step), known != start.stateHash {
+                    throw UserError(.badInput, "checkpoint step-\(start.step) of \(folder.path) holds state \(start.stateHash.prefix(12)) and the ledger's commit of step \(start.step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
+                }
                 try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
@@ -61,10 +70,36 @@ extension PreparedRun {
         (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
+        if !differences.isEmpty {
+            let before = record.facts[RunFact.allowed].map { [$0] } ?? []
+            try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
+        }
+        // Of a finished run that goes back.
+        try ledger.removeFact(RunFact.finalDigest)
         try begin(start, options, in: ledger)
         config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
             start: start, probes: record.probes, remarks: remarks)
+    }
+
+    /// The settings are those that the run began with.
+    private static func checkSettings(_ config: RunConfig, _ record: RunRecord, _ folder: RunFolder) throws {
+        guard let before = record.configuration, before.digest != config.digest else { return }
+        let changed = ConfigKey.all.filter { $0.read(before) != $0.read(config) && !$0.name.hasPrefix("cost.") }
+        let list = changed.map { "\($0.name) is \($0.read(config)) and was \($0.read(before))" }.joined(separator: ", ")
+        throw UserError(.badInput, "\(folder.configPath) was changed since the run began: \(list); put it back, or begin another run with `headway train --from \(folder.path)\(changed.map { " --set \($0.name)=\($0.read(config))" }.joined())`")
+    }
+
+    /// Refuses a chosen checkpoint, while there still is another way.
+    private static func look(at step: Int, _ folder: RunFolder, _ options: SessionOptions, _ config: RunConfig, _ description: RunDescription) throws {
+        try options.validate(from: step)
+        let store = CheckpointStore(folder: folder.checkpointsPath)
+        do throws(CheckpointError) {
+            let found = try store.inspect(step, .hashes)
+            if let mismatch = found.manifest.mismatch(config, description) { throw .mismatch(step: step, mismatch) }
+        } catch {
+            throw store.refusal(error)
+        }
     }
 
     /// The segment an earlier launcher left, when the state in it is the one of the last commit record.
@@ -94,30 +129,41 @@ extension PreparedRun {
 
     /// Puts the newest checkpoint whose hashes hold, else the first weights, into generation 0.
     /// - Parameters:
+    ///   - chosen: the step of the only checkpoint that will do: newer ones are set aside.
     ///   - last: committed steps so far.
-    ///   - hasInitial: whether the ledger knows what the run began from.
+    ///   - isDrawn: whether the first weights can be drawn from the seed again.
     ///   - session: that goes on from there; what is read for it is booked in the ledger.
-    static func restore(
-        into shared: SharedState, _ config: RunConfig, _ parameters: ParameterLayout, last: Int, hasInitial: Bool, _ folder: RunFolder,
-        session: Int, _ ledger: LedgerStore, _ remarks: inout [String]
+    package static func restore(
+        into shared: SharedState, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, at chosen: Int? = nil, last: Int,
+        isDrawn: Bool, _ folder: RunFolder, session: Int, _ ledger: LedgerStore, _ remarks: inout [String]
     ) throws -> (Int, String) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
-        let found: Restoration
-        do {
-            found = try store.restoreNewest(
-                entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
-                secondMoments: state.secondMoment, configSHA256: config.digest,
-                stateHash: { fingerprintState(shared, generation: 0, step: $0) })
-            for rejection in found.rejected { if case .state = rejection.damage { try store.setAside(rejection.step) } }
+        func mismatch(_ manifest: Manifest) -> CheckpointMismatch? { manifest.mismatch(config, description) }
+        func hash(_ step: Int) -> String { fingerprintState(shared, generation: 0, step: step) }
+        let found: Checkpoint?
+        var rejected: [Restoration.Rejection] = []
+        do throws(CheckpointError) {
+            if let chosen {
+                found = try store.restore(chosen, entries: parameters.stateEntries, parameters: state.parameters,
+                    firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
+                for step in try store.steps() where step > chosen { try store.setAside(step, as: .superseded) }
+            } else {
+                let search = try store.restoreNewest(entries: parameters.stateEntries, parameters: state.parameters,
+                    firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
+                (found, rejected) = (search.checkpoint, search.rejected)
+                for rejection in rejected { if case .state = rejection.damage { try store.setAside(rejection.step, as: .damaged) } }
+                remarks += rejected.map(\.description)
+            }
         } catch {
             throw error.userError
         }
-        remarks += found.rejected.map(\.description)
         let now = MonotonicClock.nanoseconds()
-        for rejection in found.rejected { try ledger.append(RestoreRow(session: session, step: rejection.step, nanoseconds: now, damage: "\(rejection)")) }
-        if let step = found.checkpoint?.step { try ledger.append(RestoreRow(session: session, step: step, nanoseconds: now)) }
-        guard let checkpoint = found.checkpoint else {
-            guard hasInitial else { throw UserError(.badInput, "\(folder.path) has no checkpoint that is whole") }
+        for rejection in rejected { try ledger.append(RestoreRow(session: session, step: rejection.step, nanoseconds: now, damage: "\(rejection)")) }
+        if let step = found?.step { try ledger.append(RestoreRow(session: session, step: step, nanoseconds: now)) }
+        guard let checkpoint = found else {
+            guard isDrawn else {
+                throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+            }
             // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
             state.firstMoment.update(repeating: 0, count: parameters.count)

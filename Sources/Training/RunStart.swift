@@ -23,7 +23,7 @@ package struct SessionStart {
     package var isEvaluated = false
     /// What is known of the failures that checkpoints are for, and in how many worker-seconds of training they came.
     package var failures = 0, exposureSeconds = 0.0
-    /// `initial`, `checkpoint` or `shared memory`.
+    /// `initial`, `origin`, `checkpoint`, `chosen checkpoint` or `shared memory`.
     package var source = "initial"
 }
 
@@ -110,8 +110,12 @@ package struct PreparedRun {
 
 extension PreparedRun {
     /// A new run: text to token shards, first weights, ledger. Nothing is left behind if it fails.
-    package static func new(_ config: RunConfig, _ options: SessionOptions, folder: RunFolder) throws -> PreparedRun {
+    /// - Parameter origin: where the first weights come from; nil: drawn from the seed.
+    package static func new(_ config: RunConfig, _ options: SessionOptions, folder: RunFolder, origin: Origin? = nil) throws -> PreparedRun {
         try config.validate()
+        if let origin, origin.step >= config.steps {
+            throw UserError(.usage, "\(origin.description) has \(origin.step) committed steps and the new run is to end at \(config.steps); ask for more with --set steps=…")
+        }
         try options.validate(for: config)
         try Machine.check()
         cs_note_interrupts()
@@ -119,14 +123,14 @@ extension PreparedRun {
         // Whoever holds the lock owns what lies here; another launcher that came at the same moment touches nothing.
         try folder.lock()
         do {
-            return try fill(config, options, folder)
+            return try fill(config, options, folder, origin)
         } catch {
             folder.undo(made)
             throw error
         }
     }
 
-    private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder) throws -> PreparedRun {
+    private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder, _ origin: Origin?) throws -> PreparedRun {
         var config = given
         let corpus = try Ingest(config).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
@@ -140,26 +144,61 @@ extension PreparedRun {
         let description = RunDescription(
             identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, options: options,
             heldOut: options.instrumented ? HeldOutUnits(config, validation: units, windows: windows?.fullCount ?? 0) : HeldOutUnits(validation: units),
-            blasCore: BLASLibrary.coreName, lossFloor: corpus.validationFloor,
+            blasCore: BLASLibrary.coreName, corpus: try PreparedCorpus.fingerprint(in: folder.dataPath), lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
+        let differences = try origin?.accepts(StateTraits(config, description)) ?? []
         let parameters = ParameterLayout(config.model)
         let shared = try segment(config, description, parameters)
         do {
-            parameters.initialise(into: shared.state(generation: 0, part: 0), seed: config.seed)
-            let hash = fingerprintState(shared, generation: 0, step: 0)
+            var start = SessionStart(), checkpoint: CheckpointRow?
+            if let origin {
+                try origin.fill(parameters, shared.pointers(generation: 0))
+                (start.step, start.source) = (origin.step, "origin")
+                start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
+                if let expected = origin.stateHash, expected != start.stateHash {
+                    throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
+                }
+                try options.validate(from: start.step)
+                // No seed gives this state again: from here on a checkpoint of it exists.
+                checkpoint = try save(start, shared.pointers(generation: 0), config, description, parameters, folder)
+            } else {
+                parameters.initialise(into: shared.state(generation: 0, part: 0), seed: config.seed)
+                start.stateHash = fingerprintState(shared, generation: 0, step: 0)
+            }
             try folder.write(config, description)
             let ledger = try LedgerStore(writing: folder.ledgerPath)
-            try record(facts: config, description, parameters, hash, in: ledger)
+            try record(facts: config, description, parameters, start.stateHash, in: ledger)
+            if let origin {
+                try ledger.setFact(RunFact.origin, origin.description)
+                try ledger.setFact(RunFact.startStep, String(origin.step))
+                if !differences.isEmpty { try ledger.setFact(RunFact.allowed, differences.joined(separator: "\n")) }
+            }
             try ledger.setFact(RunFact.sources, corpus.inputs.map { $0.name.replacing("\n", with: " ") }.joined(separator: "\n"))
             if description.heldOut.validation > 0 {
                 try ledger.setFact(RunFact.validationText, TokenShard(folder.dataPath + "/val.tokens", checked: false).fingerprint)
             }
-            let start = SessionStart(stateHash: hash)
             try begin(start, options, in: ledger)
+            if let checkpoint { try ledger.append(checkpoint) }
             return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger, start: start)
         } catch {
             SharedState.unlink(description.segmentName)
             throw error
+        }
+    }
+
+    /// Makes the state that a run begins from durable.
+    private static func save(
+        _ start: SessionStart, _ state: StatePointers, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ folder: RunFolder
+    ) throws -> CheckpointRow {
+        let asked = MonotonicClock.nanoseconds()
+        let manifest = Manifest(step: start.step, parent: nil, config, description, stateHash: start.stateHash)
+        do throws(CheckpointError) {
+            let saved = try CheckpointStore(folder: folder.checkpointsPath).save(manifest, entries: parameters.stateEntries, parameters: state.parameters,
+                firstMoments: state.firstMoment, secondMoments: state.secondMoment)
+            return CheckpointRow(session: start.session, step: start.step, requestedNanoseconds: asked, durableNanoseconds: MonotonicClock.nanoseconds(),
+                bytes: saved.manifest.bytes, status: "durable")
+        } catch {
+            throw error.userError
         }
     }
 

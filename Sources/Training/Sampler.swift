@@ -17,18 +17,19 @@ package struct Sampler {
 
     /// - Throws: `UserError` when the run has no whole checkpoint.
     package init(_ folder: RunFolder) throws {
-        let (config, _) = try folder.read()
+        let (config, description) = try folder.read()
         self.config = config
         tokenizer = try Tokenizer.load(folder.dataPath + "/tokenizer.json")
         let layout = ParameterLayout(config.model)
         parameters = Arena(count: layout.count)
         let found: Restoration
         do {
-            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(
-                entries: layout.stateEntries, parameters: parameters.base, configSHA256: config.digest)
+            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(entries: layout.stateEntries, parameters: parameters.base) {
+                $0.traits.mismatch(for: StateTraits(config, description), allowing: Set(Allowance.allCases))
+            }
         } catch { throw error.userError }
         guard let checkpoint = found.checkpoint else {
-            throw UserError(.missing, "\(folder.path) has no checkpoint yet; `headway checkpoint \(folder.path)` asks a running one for it")
+            throw UserError(.missing, "\(folder.path) has no checkpoint yet; `headway checkpoints \(folder.path) --now` asks a running one for it")
         }
         step = checkpoint.step
         remarks = found.rejected.map(\.description)

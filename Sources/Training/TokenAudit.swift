@@ -11,10 +11,14 @@ package struct TokenAudit {
 
     package struct Sample: Equatable, Sendable { package let epoch: Int, window: Int }
 
-    /// - Parameter commits: the lineage, by step.
-    package init(_ commits: [CommitRow], _ config: RunConfig, order: SampleOrder) {
+    /// - Parameters:
+    ///   - commits: the lineage, by step.
+    ///   - start: committed steps in the state that the run began from: what they were fed of the epoch is not this run's part.
+    package init(_ commits: [CommitRow], _ config: RunConfig, order: SampleOrder, from start: Int = 0) {
         let perEpoch = order.samplesPerEpoch, b = config.sequencesPerMicrobatch
-        var fed: [Int: [Bool]] = [:]
+        let (firstEpoch, before) = (start * config.batch.sequences).quotientAndRemainder(dividingBy: perEpoch)
+        var fed: [Int: [Bool]] = [firstEpoch: Array(repeating: false, count: perEpoch)]
+        for place in 0..<before { fed[firstEpoch]![order.window(at: place, ofEpoch: firstEpoch)] = true }
         for commit in commits {
             for leaf in commit.leafReplicas.indices {
                 for row in 0..<b {
@@ -45,7 +49,7 @@ package struct TokenAudit {
             let (config, _) = try folder.read()
             let shard = try TokenShard(folder.dataPath + "/train.tokens")
             let order = SampleOrder(seed: config.seed, tokenCount: shard.count, context: config.model.context)
-            return TokenAudit(account.commits, config, order: order).check(name, order)
+            return TokenAudit(account.commits, config, order: order, from: account.record.startStep).check(name, order)
         } catch {
             return Check(.data, name, .failed, "\(error)")
         }

@@ -128,7 +128,7 @@ private struct DiskBench {
         try dropPages(of: store.files(ofStep: round) + [plain])
         result.plainRead = try seconds { try readPlain() }
         result.load = try seconds { try load(step: round) }
-        _ = try store.prune(keepLast: 2)
+        _ = try store.prune(KeepRules(last: 2))
         return result
     }
 
@@ -139,7 +139,7 @@ private struct DiskBench {
     }
 
     private func save(step: Int) throws {
-        let manifest = Manifest(step: step, parent: nil, run: "bench", seed: 1, configSHA256: "", kernelCore: "", stateHash: String(step), createdUnixSeconds: 0)
+        let manifest = Manifest(step: step, parent: nil, run: "bench", traits: StateTraits(model: [:], seed: 1, corpus: "", kernelCore: "", headwayVersion: ""), stateHash: String(step), createdUnixSeconds: 0)
         _ = try store.save(manifest, entries: layout.stateEntries, parameters: state, firstMoments: state + layout.count, secondMoments: state + 2 * layout.count)
     }
 

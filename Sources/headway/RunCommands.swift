@@ -1,5 +1,4 @@
 import ArgumentParser
-import Checkpointing
 import Corpus
 import Foundation
 import Ledger
@@ -75,37 +74,6 @@ extension Sampler {
             try? FileHandle.standardOutput.write(contentsOf: Data($0))
         }
         say("")
-    }
-}
-
-struct CheckpointCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "checkpoint", abstract: "Ask a run that is going for a durable checkpoint now.",
-        discussion: "EXAMPLE\n  headway checkpoint runs/demo-1\nReturns when it is durable. Training does not stop for it.")
-
-    /// Writing a state can take as long as the disk takes; a launcher that lives answers within this.
-    private static let waitSeconds = 600
-
-    @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
-
-    func run() throws {
-        let run = RunFolder(folder)
-        _ = try run.read()
-        guard let launcher = run.launcher() else {
-            throw UserError(.usage, "\(folder) is not running; its newest checkpoint is in \(run.checkpointsPath)")
-        }
-        let store = CheckpointStore(folder: run.checkpointsPath)
-        let before = try store.steps().first ?? -1
-        guard kill(launcher, SIGUSR1) == 0 else { throw UserError(.system, "process \(launcher) cannot be signalled: \(String(cString: strerror(errno)))") }
-        for _ in 0..<Self.waitSeconds * 20 {
-            if let newest = try store.steps().first, newest > before {
-                say("checkpoint step-\(newest) is durable")
-                return
-            }
-            if run.launcher() != launcher { throw UserError(.runFailed, "the run ended before a new checkpoint was written") }
-            usleep(50_000)
-        }
-        throw UserError(.runFailed, "no new checkpoint after \(Self.waitSeconds) s; see \(run.file("logs"))")
     }
 }
 

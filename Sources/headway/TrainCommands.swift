@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpointing
 import Collectives
 import Coordination
 import Foundation
@@ -66,6 +67,20 @@ struct SessionFlags: ParsableArguments {
     }
 }
 
+/// What may be another where a state is taken up.
+struct AllowFlag: ParsableArguments {
+    @Option(help: ArgumentHelp("Go on though these differ from what the state was made with: seed, corpus, core, version.", valueName: "names"))
+    var allow: String?
+
+    func allowed() throws -> Set<Allowance> {
+        Set(try (allow ?? "").split(separator: ",").map { name in
+            if let allowance = Allowance(rawValue: String(name)) { return allowance }
+            let names = Allowance.allCases.map(\.rawValue)
+            throw UserError(.usage, "--allow \(name): that cannot be allowed\(suggestion(for: String(name), among: names)); there are \(names.joined(separator: ", "))")
+        })
+    }
+}
+
 struct Train: ParsableCommand, MultipliesMatrices {
     static let configuration = CommandConfiguration(
         abstract: "Train a new run.",
@@ -79,6 +94,11 @@ struct Train: ParsableCommand, MultipliesMatrices {
               headway train --config my.yaml --set steps=5000 --set schedule.kind=wsd
               headway train --workers 4 --fault 'crash worker=1 step=50 point=backward' --fault 'crash worker=2 step=90'
               headway train --workers 4 --faults plan.yaml             faults by chance, recorded, or as a fleet fails
+              headway train --from runs/demo-1 --set steps=3000        on from another run's newest checkpoint, for longer
+              headway train --from runs/demo-1@400 --set schedule.peak=1e-3 --workers 3
+
+            A run from another's checkpoint has that run's settings and workers but for what is changed here. Another seed
+            (other samples), other text, another BLAS core or version of headway must be allowed by name; another model cannot be.
             """)
 
     @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
@@ -99,18 +119,27 @@ struct Train: ParsableCommand, MultipliesMatrices {
     @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/<preset>-N).", valueName: "folder"))
     var out: String?
 
+    @Option(help: ArgumentHelp("Begin with the state of another run: its newest whole checkpoint, or that of a step.", valueName: "run[@step]"))
+    var from: String?
+
+    @OptionGroup var allow: AllowFlag
+
     @OptionGroup var session: SessionFlags
 
     func run() throws {
-        let (config, name) = try resolve()
-        let workers = workers ?? min(Machine.cores, config.batch.microbatches)
+        let branch = try from.map { try Branch($0) }
+        let (config, name) = try resolve(branch)
+        let workers = workers ?? branch?.workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
-        let options = try session.options(SessionOptions(workers: workers), workers: workers, config)
-        let prepared = try PreparedRun.new(config, options, folder: folder)
+        let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: branch?.step ?? 0)
+        let allowed = try allow.allowed()
+        if branch == nil, !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }
+        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(allowing: allowed))
+        if let branch { prepared.remarks += branch.remarks + ["begins with the state of \(branch.parent.path) after step \(branch.step)"] }
         try TerminalSession(prepared).run()
     }
 
-    private func resolve() throws -> (RunConfig, String) {
+    private func resolve(_ branch: Branch?) throws -> (RunConfig, String) {
         var yaml: String?, name = preset ?? "demo"
         if let file = config {
             guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
@@ -119,7 +148,13 @@ struct Train: ParsableCommand, MultipliesMatrices {
             yaml = text
             if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
         }
-        var config = try Preset.named(name).config
+        var config: RunConfig
+        if let branch {
+            if let preset { throw UserError(.usage, "--preset \(preset) with --from: the settings are those of \(branch.parent.path); change them with --set or --config") }
+            (config, name) = (branch.config, URL(fileURLWithPath: branch.parent.path).lastPathComponent + "-branch")
+        } else {
+            config = try Preset.named(name).config
+        }
         if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
         for assignment in set { try config.set(assignment: assignment) }
         if !text.isEmpty {
@@ -159,6 +194,7 @@ struct Resume: ParsableCommand, MultipliesMatrices {
             EXAMPLES
               headway resume runs/demo-1
               headway resume runs/demo-1 --workers 3         with another number of workers; the result is the same
+              headway resume runs/demo-1 --at 400            back to an older checkpoint; newer ones are set aside
             """)
 
     @Argument(help: ArgumentHelp("The folder of the run.", valueName: "run")) var folder: String
@@ -166,13 +202,18 @@ struct Resume: ParsableCommand, MultipliesMatrices {
     @Option(help: "Worker processes (default: as before).")
     var workers: Int?
 
+    @Option(help: ArgumentHelp("Go back to this checkpoint, whatever has been committed since.", valueName: "step"))
+    var at: Int?
+
+    @OptionGroup var allow: AllowFlag
+
     @OptionGroup var session: SessionFlags
 
     func run() throws {
         let run = RunFolder(folder)
-        let prepared = try PreparedRun.resume(run) { before, config in
+        let prepared = try PreparedRun.resume(run, at: at, allowing: allow.allowed()) { before, config in
             guard session.faults != nil else { return try session.options(before, workers: workers, config) }
-            let record = try LedgerStore.read(run.ledgerPath), committed = record.commits.map(\.step).max() ?? 0
+            let record = try LedgerStore.read(run.ledgerPath), committed = at ?? record.commits.map(\.step).max() ?? record.startStep
             let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text))
             return try session.options(before, workers: workers, config, committed: committed, fired: fired)
         }

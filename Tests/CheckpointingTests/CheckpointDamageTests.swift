@@ -21,7 +21,7 @@ import Testing
         let search = try store.newestValid(), state = SampleState()
         let restored = try store.restoreNewest(
             entries: SampleState.entries, parameters: &state.parameters, firstMoments: &state.firstMoments,
-            secondMoments: &state.secondMoments, configSHA256: "c0ffee")
+            secondMoments: &state.secondMoments)
         #expect(search.checkpoint?.step == 460 && search.checkpoint == restored.checkpoint)
         #expect(search.rejected.count == 1 && restored.rejected.map(\.step) == [480])
         #expect(state.bits == SampleState(step: 460).bits)
@@ -102,11 +102,14 @@ import Testing
         #expect(search.rejected.map(\.damage) == [.manifest("it belongs to step 480")])
     }
 
-    @Test func `an intact manifest of another format is refused with both numbers`() throws {
+    @Test func `an intact manifest of another format is told from damage, and nothing older is taken in its place`() throws {
         let found = try #require(Self.resealed(
-            store.file("manifest.json", step: 480), replacing: "\"format\":1", with: "\"format\":2"))
+            store.file("manifest.json", step: 480), replacing: "\"format\":2", with: "\"format\":1"))
         try found.write(to: store.file("manifest.json", step: 480))
-        #expect(try fallback() == .manifest("it has format 2, and this version reads format 1"))
+        let refused = CheckpointError.damaged(step: 480, .otherFormat(1))
+        #expect(throws: refused) { try store.newestValid() }
+        #expect("\(refused)" == "checkpoint step-480 is of format 1, and this headway reads format 2; use the headway that wrote it")
+        #expect(try store.list().map(\.damage) == [.otherFormat(1), nil])
     }
 
     @Test func `a file that fits its checksums but not its digest is damage`() throws {
@@ -121,7 +124,7 @@ import Testing
     @Test func `a checkpoint with another state than its manifest names is passed over`() throws {
         let state = SampleState()
         func restore(_ stateHash: @escaping (Int) -> String) throws -> Restoration {
-            try store.restoreNewest(entries: SampleState.entries, parameters: &state.parameters, configSHA256: "c0ffee", stateHash: stateHash)
+            try store.restoreNewest(entries: SampleState.entries, parameters: &state.parameters, stateHash: stateHash)
         }
         #expect(try restore { "state-\($0)" }.checkpoint?.step == 480)
         let fallen = try restore { $0 == 480 ? "another" : "state-\($0)" }
@@ -134,8 +137,8 @@ import Testing
 
     @Test func `a checkpoint that is set aside is in nobody's way`() throws {
         for _ in 0..<2 {
-            try store.setAside(480)
-            #expect(try store.steps() == [460] && store.prune(keepLast: 2).isEmpty)
+            try store.setAside(480, as: .damaged)
+            #expect(try store.steps() == [460] && store.prune(KeepRules(last: 2)).isEmpty)
             try store.saveSample(step: 480, stateHash: "other")
         }
         #expect(try store.newestValid().checkpoint?.manifest.stateHash == "other" && store.removeAbandoned().isEmpty)

@@ -143,7 +143,7 @@ import Testing
     @Test func `prune takes checkpoints out of sight durably before it removes them`() throws {
         let sound = CheckpointStore(folder: store.folder)
         for step in [480, 500] { try sound.saveSample(step: step) }
-        try store.prune(keepLast: 2)
+        try store.prune(KeepRules(last: 2))
         let pruned = store.folder + "/step-0000000460", displaced = pruned + ".old.tmp-\(getpid())"
         #expect(storage.calls == [
             .syncDirectory(store.folder), .remove(displaced), .rename(pruned, displaced), .syncDirectory(store.folder),
@@ -168,7 +168,7 @@ import Testing
             mortal.diesAtFault = true
             mortal.fault = { index, _ in index == dying ? EIO : nil }
             let dead = CheckpointStore(folder: store.folder, storage: mortal, process: .max)
-            #expect(throws: CheckpointError.self) { try dead.prune(keepLast: 2) }
+            #expect(throws: CheckpointError.self) { try dead.prune(KeepRules(last: 2)) }
             #expect(mortal.faultsFired > 0)
             #expect(try sound.list(.hashes).allSatisfy { $0.damage == nil })
             #expect(try sound.steps().prefix(2) == [480, 460])

@@ -51,11 +51,22 @@ final class SampleState {
     var bits: [[UInt32]] { [parameters, firstMoments, secondMoments].map { $0.map(\.bitPattern) } }
 }
 
+extension StateTraits {
+    static let sample = StateTraits(
+        model: ["model.width": "32", "model.vocabulary": "71"], seed: .max, corpus: "tales", kernelCore: "SkylakeX", headwayVersion: "1")
+
+    func with(_ change: (inout StateTraits) -> Void) -> StateTraits {
+        var changed = self
+        change(&changed)
+        return changed
+    }
+}
+
 extension Manifest {
     static func sample(step: Int, stateHash: String? = nil) -> Manifest {
         Manifest(
-            step: step, parent: step > 20 ? step - 20 : nil, run: "run-1", seed: .max, configSHA256: "c0ffee",
-            kernelCore: "SkylakeX", stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step)
+            step: step, parent: step > 20 ? step - 20 : nil, run: "run-1", traits: .sample,
+            stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step)
     }
 }
 
@@ -71,12 +82,12 @@ extension CheckpointStore {
     }
 
     func loadSample(
-        step: Int, entries: [StateEntry] = SampleState.entries, configSHA256: String? = nil
+        step: Int, entries: [StateEntry] = SampleState.entries, mismatch: (Manifest) -> CheckpointMismatch? = { _ in nil }
     ) throws(CheckpointError) -> SampleState {
         let state = SampleState()
         _ = try load(
             step: step, entries: entries, parameters: &state.parameters, firstMoments: &state.firstMoments,
-            secondMoments: &state.secondMoments, configSHA256: configSHA256)
+            secondMoments: &state.secondMoments, mismatch: mismatch)
         return state
     }
 

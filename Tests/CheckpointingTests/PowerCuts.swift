@@ -39,7 +39,7 @@ extension CheckpointStore {
         var (parameters, first, second) = (state.blocks[0], state.blocks[1], state.blocks[2])
         let found = try restoreNewest(
             entries: SmallState.entries, parameters: &parameters, firstMoments: &first, secondMoments: &second,
-            configSHA256: "c0ffee")
+            mismatch: { $0.traits == .sample ? nil : .traits([]) })
         state.blocks = [parameters, first, second]
         return (found, state.bits)
     }
@@ -136,7 +136,7 @@ final class PowerCuts {
 
     func prune(_ actor: Actor, keepLast keep: Int = 2) throws(CheckpointError) {
         for step in promise.possible.keys.sorted().dropLast(keep) { promise.required[step] = nil }
-        for step in try act(actor, "prune", { () throws(CheckpointError) in try actor.store.prune(keepLast: keep) }) {
+        for step in try act(actor, "prune", { () throws(CheckpointError) in try actor.store.prune(KeepRules(last: keep)) }) {
             promise.possible[step] = nil
             promise.damaged.remove(step)
         }
@@ -217,7 +217,7 @@ final class PowerCuts {
         for listing in listings where listing.damage != nil { try store.saveSmall(listing.step, "again") }
         let next = (listings.first?.step ?? 0) + 20
         try store.saveSmall(next, "next")
-        try store.prune(keepLast: 2)
+        try store.prune(KeepRules(last: 2))
         try expect(store, next, "next", passingOver: [])
         let left = try FileManager.default.contentsOfDirectory(atPath: store.folder).filter {
             $0.contains("tmp") && !$0.hasSuffix("tmp-\(getpid())") && !$0.hasSuffix("tmp-\(getppid())")

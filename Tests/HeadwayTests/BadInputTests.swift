@@ -91,7 +91,7 @@ extension HeadwayCommand {
 
         @Test func `a folder that holds no run is refused by every command that needs one`() throws {
             let run = try TestRun()
-            for command in [["resume"], ["sample"], ["checkpoint"]] {
+            for command in [["resume"], ["sample"], ["checkpoints"]] {
                 run.expectRefused(try run.start(command + [run.path]), .missing, "holds no run")
             }
             for command in [["report"], ["verify"]] { run.expectRefused(try run.start(command + [run.path]), .missing, "there is no ledger") }
@@ -106,17 +106,17 @@ extension HeadwayCommand {
             let other = text.replacing("\"format\" : \(RunDescription.currentFormat)", with: "\"format\" : 99")
             #expect(other != text)
             try other.write(toFile: path, atomically: true, encoding: .utf8)
-            for command in ["resume", "sample", "checkpoint"] {
+            for command in ["resume", "sample", "checkpoints"] {
                 run.expectRefused(try run.headway(command, run.path), .badInput, "in format 99", "with format \(RunDescription.currentFormat)", "use the headway that made it")
             }
         }
 
-        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 3, \"headwayVersion\": \"0.1.0\"}"])
+        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 4, \"headwayVersion\": \"0.1.0\"}"])
         func `a description that is damaged is refused`(json: String) throws {
             let run = try TestRun()
             try FileManager.default.createDirectory(atPath: run.path, withIntermediateDirectories: true)
             _ = try run.write("run/run.json", json.utf8)
-            for command in ["resume", "sample", "checkpoint"] { run.expectRefused(try run.headway(command, run.path), .badInput, "run.json") }
+            for command in ["resume", "sample", "checkpoints"] { run.expectRefused(try run.headway(command, run.path), .badInput, "run.json") }
         }
 
         @Test(arguments: ["ledger.sqlite", "config.yaml", "data/train.tokens"])

@@ -20,7 +20,7 @@ extension HeadwayCommand {
             let run = try TestRun()
             let command = try run.train(workers: 2, Self.settings)
             try command.wait(for: "step 40: validation loss")
-            let asked = try run.headway("checkpoint", run.path)
+            let asked = try run.headway("checkpoints", run.path, "--now")
             #expect(asked.end == .exited(0) && asked.errors.isEmpty, "\(asked.complaint)")
             let step = try #require(run.checkpoints.first)
             #expect(asked.output == "checkpoint step-\(step) is durable\n" && step >= 40)
@@ -35,7 +35,7 @@ extension HeadwayCommand {
         @Test func `two who ask for a checkpoint at once both get one`() throws {
             let run = try TestRun(), command = try run.train(workers: 2, Self.settings)
             try command.wait(for: "step 40: validation loss")
-            let first = try run.start(["checkpoint", run.path]), second = try run.start(["checkpoint", run.path])
+            let first = try run.start(["checkpoints", run.path, "--now"]), second = try run.start(["checkpoints", run.path, "--now"])
             for asked in [first, second] { #expect(asked.finish() == .exited(0), "\(asked.complaint)") }
             try run.expectFinished(command, Self.settings, steps: 240)
         }
@@ -167,9 +167,9 @@ extension HeadwayCommand {
 
         @Test func `a checkpoint of a run that does not run, or is none, is refused`() throws {
             let run = try TestRun()
-            run.expectRefused(try run.headway("checkpoint", run.path), .missing, "\(run.path) holds no run (there is no run.json)")
+            run.expectRefused(try run.headway("checkpoints", run.path, "--now"), .missing, "\(run.path) holds no run (there is no run.json)")
             try run.expectFinished(run.train(workers: 1))
-            run.expectRefused(try run.headway("checkpoint", run.path), .usage, "\(run.path) is not running")
+            run.expectRefused(try run.headway("checkpoints", run.path, "--now"), .usage, "\(run.path) is not running")
         }
 
         /// The lock is held from the first moment, the signal that asks for a checkpoint is taken later.
@@ -181,7 +181,7 @@ extension HeadwayCommand {
             try run.expectInterrupted(first)
             let resumed = try run.resume()
             #expect(eventually { (try? String(contentsOfFile: run.path + "/lock", encoding: .utf8)) == "\(resumed.pid)\n" })
-            let asked = try run.start(["checkpoint", run.path])
+            let asked = try run.start(["checkpoints", run.path, "--now"])
             asked.finish()
             try run.expectFinished(resumed, Self.settings, steps: 240)
         }

@@ -6,7 +6,7 @@ import Training
 extension HeadwayCommand {
     @Suite struct CommandLine {
         static let commands = [
-            [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoint"], ["data"], ["data", "tales"],
+            [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoints"], ["data"], ["data", "tales"],
             ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["lab"], ["lab", "run"], ["lab", "coverage"], ["lab", "gate"], ["presets"],
             ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
         ]

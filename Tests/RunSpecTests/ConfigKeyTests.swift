@@ -12,7 +12,7 @@ import Testing
         "optimizer.beta1": "0.8", "optimizer.beta2": "0.95", "optimizer.epsilon": "1e-07", "optimizer.weightDecay": "0.01",
         "optimizer.clip": "0.0", "optimizer.spike": "8.0", "schedule.kind": "wsd", "schedule.peak": "0.0007", "schedule.minimum": "1e-05",
         "schedule.warmup": "9", "schedule.decayFraction": "0.3", "evaluation.every": "11", "evaluation.tokens": "4096",
-        "probe.budget": "0.02", "probe.window": "70", "checkpoint.every": "13", "checkpoint.keep": "5", "checkpoint.bandwidth": "40.0", "checkpoint.nice": "19", "cost.workerHour": "1.25", "cost.currency": "EUR",
+        "probe.budget": "0.02", "probe.window": "70", "checkpoint.every": "13", "checkpoint.keep": "5", "checkpoint.keep-every": "26", "checkpoint.keep-best": "3", "checkpoint.bandwidth": "40.0", "checkpoint.nice": "19", "cost.workerHour": "1.25", "cost.currency": "EUR",
     ]
 
     private func readBack(_ config: RunConfig) throws -> RunConfig {

@@ -36,6 +36,38 @@ import Training
         }
     }
 
+    @Test func `a run with an origin begins at its step, from a durable checkpoint, and never from its seed`() throws {
+        let temporary = try TemporaryFolder(), config = try config(), folder = RunFolder(temporary.path + "/run")
+        let origin = Origin(step: 30, description: "somewhere") { layout, state in
+            for slot in layout.slots { for i in slot.offset..<slot.offset + slot.count { state.parameters[i] = Float(i % 11) / 100 } }
+        }
+        let run = try PreparedRun.new(config, SessionOptions(workers: 1), folder: folder, origin: origin)
+        defer { run.removeSegment() }
+        #expect(run.start.step == 30 && run.start.source == "origin" && floats(run, 0).contains { $0 == 0.07 })
+        let record = try LedgerStore.read(folder.ledgerPath)
+        #expect(record.facts[RunFact.origin] == "somewhere" && record.startStep == 30 && record.plannedCommits == 20)
+        #expect(record.facts[RunFact.initialHash] == run.start.stateHash && record.checkpoints.map(\.status) == ["durable"])
+
+        var remarks: [String] = []
+        let restored = try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, &remarks)
+        #expect(restored == (30, run.start.stateHash))
+        let checkpoint = folder.checkpointsPath + "/step-0000000030/weights.safetensors"
+        try #require(truncate(checkpoint, 1000) == 0)
+        remarks = []
+        #expect { try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, &remarks) } throws: { error in
+            "\(error)".contains("no checkpoint that is whole, and no seed gives the state it began from; checkpoint step-30 is truncated")
+        }
+    }
+
+    @Test func `an origin that is as far as the run shall come is refused and leaves nothing behind`() throws {
+        let temporary = try TemporaryFolder(), folder = RunFolder(temporary.path + "/run")
+        let origin = Origin(step: 50, description: "somewhere") { _, _ in }
+        #expect { try PreparedRun.new(config(), SessionOptions(workers: 1), folder: folder, origin: origin) } throws: { error in
+            "\(error)" == "somewhere has 50 committed steps and the new run is to end at 50; ask for more with --set steps=…"
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder.path))
+    }
+
     @Test func `the ledger knows the run before its first worker starts`() throws {
         let temporary = try TemporaryFolder(), config = try config()
         let run = try prepared(config, temporary), record = try LedgerStore.read(run.folder.ledgerPath)

@@ -33,6 +33,13 @@ import Training
         #expect(audit.gaps.count == 8 && audit.duplicates.isEmpty && audit.gaps.allSatisfy { $0.epoch == 0 })
     }
 
+    @Test func `what a run's origin was fed is not missing, and feeding it again is a duplicate`() {
+        let audit = TokenAudit((2...6).map { commit($0) }, config, order: order, from: 1)
+        #expect(audit.samples == 40 && audit.gaps.isEmpty && audit.duplicates.isEmpty)
+        #expect(TokenAudit((1...6).map { commit($0) }, config, order: order, from: 1).duplicates.count == 8)
+        #expect(TokenAudit((3...6).map { commit($0) }, config, order: order, from: 1).gaps.count == 8)
+    }
+
     @Test func `a leaf that is missing leaves its samples out`() {
         let audit = TokenAudit([commit(1, leaves: 3)] + (2...6).map { commit($0) }, config, order: order)
         #expect(audit.gaps.count == 2)

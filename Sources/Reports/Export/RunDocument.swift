@@ -27,6 +27,7 @@ package enum RunDocument {
         func integer(_ name: String) -> JSONValue { JSONValue(facts[name].flatMap { Int($0) }) }
         return .object([
             ("identity", text(RunFact.runIdentity)), ("outcome", text(RunFact.outcome)), ("planned_steps", integer(RunFact.steps)),
+            ("start_step", .integer(account.record.startStep)), ("origin", text(RunFact.origin)),
             ("parameters", integer(RunFact.parameters)), ("tokens_per_step", integer(RunFact.tokensPerStep)),
             ("microbatches_per_step", integer(RunFact.microbatches)), ("sequences_per_microbatch", integer(RunFact.sequencesPerMicrobatch)),
             ("slots", .integer(Set(account.record.slots.map(\.slot)).count)), ("processes", .integer(account.record.replicas.count)),

@@ -113,13 +113,14 @@ struct PageData: Encodable {
 
     private static func outcome(_ account: RunAccount) -> String {
         let record = account.record, h = account.headlines
-        let planned = record.facts[RunFact.steps].flatMap { Int($0) }.map { " of \(Quantity.grouped($0))" } ?? ""
+        let planned = record.plannedCommits.map { " of \(Quantity.grouped($0))" } ?? ""
         let slots = Set(record.slots.map(\.slot)).count, sessions = Set(record.slots.map(\.session)).count
         var text = "\(record.facts[RunFact.outcome] ?? "outcome unknown") after \(Quantity.grouped(h.committedSteps))\(planned) steps and \(Quantity.duration(seconds: h.wallSeconds))"
         text += " on \(Quantity.plural(slots, "worker slot"))"
         if sessions > 1 { text += " in \(sessions) sessions" }
         if let parameters = record.facts[RunFact.parameters].flatMap({ Double($0) }) { text += " · \(Quantity.short(parameters)) parameters" }
         text += " · \(Quantity.short(Double(h.committedTokens))) tokens trained on"
+        if let origin = record.facts[RunFact.origin] { text += " · began from \(origin)" }
         return ([text] + account.caveats.map { "CAUTION: " + $0 }).joined(separator: " · ")
     }
 

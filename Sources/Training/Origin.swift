@@ -1,0 +1,21 @@
+import Checkpointing
+import Kernels
+import Model
+
+/// Where a new run's first state comes from, when it is not drawn from the seed: a checkpoint of another run, a file.
+package struct Origin {
+    /// Committed updates in the state: the run's own first commit is that of `step` + 1.
+    package var step: Int
+    /// For people and for the ledger: `runs/demo-1 at step 480`.
+    package var description: String
+    /// Writes θ, m and v. What lies between the tensors is 0 and stays so.
+    package var fill: (ParameterLayout, StatePointers) throws -> Void
+    /// What the new run's own hash of the state must be; nil when nobody knows.
+    package var stateHash: String?
+    /// In what the state is not of a run with these traits, as far as that is allowed; throws when it is not. Comes before `fill`.
+    package var accepts: (StateTraits) throws -> [String] = { _ in [] }
+
+    package init(step: Int, description: String, fill: @escaping (ParameterLayout, StatePointers) throws -> Void) {
+        (self.step, self.description, self.fill) = (step, description, fill)
+    }
+}
