@@ -101,7 +101,7 @@ struct LabCoverage: ParsableCommand {
             final weights are those of an undisturbed run, the ledger passes `headway verify`, and no
             process or memory is left. Launchers that are killed are followed by `headway resume`.
             A checkpoint that is torn or flipped is met by a crash under --policy restart.
-            Only labels may change the weights. All cells take about two minutes.
+            Only labels may change the weights. All cells take two to three minutes.
 
             EXAMPLES
               headway lab coverage --html coverage.html
