@@ -1,3 +1,4 @@
+import Corpus
 import Kernels
 import Model
 
@@ -7,6 +8,10 @@ package struct Origin {
     package var step: Int
     /// For people and for the ledger: `runs/demo-1 at step 480`.
     package var description: String
+    /// What the state's token ids stand for, where that is not for the new run's text to say.
+    package var tokenizer: Tokenizer?
+    /// Ids the model has, where they are more than the tokenizer's.
+    package var vocabulary = 0
     /// Writes θ, m and v. What lies between the tensors is 0 and stays so.
     package var fill: (ParameterLayout, StatePointers) throws -> Void
 

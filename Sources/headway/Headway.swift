@@ -21,6 +21,7 @@ struct Headway: ParsableCommand {
               headway watch runs/demo-1                     follow a run from another terminal
               headway verify runs/demo-1                    check that the ledger closes
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
+              headway export hf runs/demo-1 model           the model for Hugging Face Transformers
 
             EXIT STATUS
               0 success   1 the run or a check failed   64 usage   65 bad input
@@ -29,7 +30,7 @@ struct Headway: ParsableCommand {
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
-            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self,
+            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, CheckpointCommand.self, ImportCommand.self, ExportCommand.self,
             DataCommand.self, FaultsCommand.self, LabCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 

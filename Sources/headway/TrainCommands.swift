@@ -62,6 +62,43 @@ struct SessionFlags: ParsableArguments {
     }
 }
 
+/// What a new run is: a preset, a file of settings over it, settings over that, and the text.
+struct RunSettings: ParsableArguments {
+    @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
+    var preset: String?
+
+    @Option(help: ArgumentHelp("A YAML file of settings; may name a preset itself.", valueName: "file"))
+    var config: String?
+
+    @Option(name: .long, help: ArgumentHelp("Set one setting; wins over preset and file. May be given several times.", valueName: "key=value"))
+    var set: [String] = []
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Text files to train on, joined; - is standard input.", valueName: "file"))
+    var text: [String] = []
+
+    /// The configuration, and the name of the preset it starts from.
+    /// - Parameter change: made to the preset before the file and the settings go over it.
+    func resolve(over change: (inout RunConfig) -> Void = { _ in }) throws -> (RunConfig, String) {
+        var yaml: String?, name = preset ?? "demo"
+        if let file = config {
+            guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+                throw UserError(.missing, "--config \(file): there is no such file, or it is not text")
+            }
+            yaml = text
+            if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
+        }
+        var config = try Preset.named(name).config
+        change(&config)
+        if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
+        for assignment in set { try config.set(assignment: assignment) }
+        if !text.isEmpty {
+            config.data.corpus = .text
+            config.data.files = text
+        }
+        return (config, name)
+    }
+}
+
 struct Train: ParsableCommand, MultipliesMatrices {
     static let configuration = CommandConfiguration(
         abstract: "Train a new run.",
@@ -77,17 +114,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
               headway train --workers 4 --faults plan.yaml             faults by chance, recorded, or as a fleet fails
             """)
 
-    @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
-    var preset: String?
-
-    @Option(help: ArgumentHelp("A YAML file of settings; may name a preset itself.", valueName: "file"))
-    var config: String?
-
-    @Option(name: .long, help: ArgumentHelp("Set one setting; wins over preset and file. May be given several times.", valueName: "key=value"))
-    var set: [String] = []
-
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Text files to train on, joined; - is standard input.", valueName: "file"))
-    var text: [String] = []
+    @OptionGroup var settings: RunSettings
 
     @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
     var workers: Int?
@@ -98,31 +125,12 @@ struct Train: ParsableCommand, MultipliesMatrices {
     @OptionGroup var session: SessionFlags
 
     func run() throws {
-        let (config, name) = try resolve()
+        let (config, name) = try settings.resolve()
         let workers = workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
         let options = try session.options(SessionOptions(workers: workers), workers: workers, config)
         let prepared = try PreparedRun.new(config, options, folder: folder)
         try TerminalSession(prepared).run()
-    }
-
-    private func resolve() throws -> (RunConfig, String) {
-        var yaml: String?, name = preset ?? "demo"
-        if let file = config {
-            guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-                throw UserError(.missing, "--config \(file): there is no such file, or it is not text")
-            }
-            yaml = text
-            if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
-        }
-        var config = try Preset.named(name).config
-        if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
-        for assignment in set { try config.set(assignment: assignment) }
-        if !text.isEmpty {
-            config.data.corpus = .text
-            config.data.files = text
-        }
-        return (config, name)
     }
 }
 
