@@ -70,6 +70,6 @@ let package = Package(
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
         tests("LabTests", ["Lab", "Ledger", "RunSpec"]),
-        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Corpus", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
+        tests("HeadwayTests", ["headway", "Training", "HuggingFace", "Collectives", "Model", "Corpus", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -33,7 +33,7 @@ struct ConfigFile {
 
     func integer(_ name: String, default value: Int? = nil) throws(UserError) -> Int {
         if self[name] == nil, let value { return value }
-        guard case .integer(let found)? = self[name], 1...Int(Int32.max) ~= found else { throw refuse(name, mustBe: "a whole number from 1 on") }
+        guard case .integer(let found)? = self[name], 1...Int(Int32.max) ~= found else { throw refuse(name, mustBe: "a whole number from 1 to \(Int32.max)") }
         return found
     }
 
