@@ -28,7 +28,12 @@ struct ConfigFile {
     func refuse(_ name: String, _ reason: String) -> UserError { UserError(.badInput, "\(path): `\(name)` \(reason)") }
 
     private func refuse(_ name: String, mustBe wanted: String) -> UserError {
-        self[name].map { refuse(name, "is \($0.text), but must be \(wanted)") } ?? refuse(name, "is missing; it must be \(wanted)")
+        self[name].map { refuse(name, "is \(Self.words($0)), but must be \(wanted)") } ?? refuse(name, "is missing; it must be \(wanted)")
+    }
+
+    /// On one line.
+    private static func words(_ value: JSONValue) -> String {
+        value.text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: " ")
     }
 
     func integer(_ name: String, default value: Int? = nil) throws(UserError) -> Int {
@@ -72,6 +77,6 @@ struct ConfigFile {
     /// - Parameter allowed: as JSON; absent is always one of them.
     func require(_ name: String, _ allowed: String...) throws(UserError) {
         guard let value = self[name], !allowed.contains(value.text) else { return }
-        throw refuse(name, "is \(value.text), which headway does not compute" + (allowed.isEmpty ? "; it must be absent" : "; it must be \(allowed.joined(separator: " or "))"))
+        throw refuse(name, "is \(Self.words(value)), which headway does not compute" + (allowed.isEmpty ? "; it must be absent" : "; it must be \(allowed.joined(separator: " or "))"))
     }
 }

@@ -66,7 +66,7 @@ extension ModelConfig {
     }
 
     private mutating func readLlama(_ file: ConfigFile, _ remarks: inout [String]) throws {
-        (family, bias) = (.llama, false)
+        family = .llama
         try Self.check(architectures: "LlamaForCausalLM", in: file)
         try file.require("hidden_act", "\"silu\"", "\"swish\"")
         for name in ["attention_bias", "mlp_bias", "use_sliding_window"] { try file.require(name, "false") }
