@@ -48,13 +48,14 @@ let package = Package(
         module("Checkpointing", ["CSystem", "RunSpec"]),
         module("Coordination", ["CSystem", "RunSpec"]),
         // Level 3
+        module("HuggingFace", ["Model", "Corpus", "Checkpointing", "Kernels", "RunSpec"]),
         module("Training", ["Model", "Corpus", "Collectives", "Checkpointing", "Coordination", "Ledger"]),
         module("Reports", ["Ledger", "RunSpec"]),
         module("Lab", ["Coordination", "CSystem", "Ledger", "Reports", "RunSpec", .product(name: "Yams", package: "Yams")]),
         // Level 4
         .executableTarget(
             name: "headway",
-            dependencies: ["Training", "Reports", "Lab", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["Training", "HuggingFace", "Reports", "Lab", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
         // Tests. Numeric loops are a hundred times slower in a debug build: `swift test -c release`.
         tests("RunSpecTests", ["RunSpec"]),
@@ -65,9 +66,10 @@ let package = Package(
         tests("CollectivesTests", ["Collectives", "Kernels", "RunSpec"]),
         tests("CheckpointingTests", ["Checkpointing", "RunSpec", "CSystem"]),
         tests("CoordinationTests", ["Coordination", "RunSpec"]),
+        tests("HuggingFaceTests", ["HuggingFace", "Model", "Checkpointing", "Corpus", "RunSpec"]),
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
         tests("LabTests", ["Lab", "Ledger", "RunSpec"]),
-        tests("HeadwayTests", ["headway", "Training", "Collectives", "Model", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
+        tests("HeadwayTests", ["headway", "Training", "HuggingFace", "Collectives", "Model", "Corpus", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ]
 )

@@ -108,9 +108,7 @@ extension CheckpointStore {
 
         progress(.manifest)
         let path = "\(temporary)/\(Manifest.name)"
-        _ = try FileWriter.write(path + ".tmp", to: storage) { writer throws(StorageError) in
-            try sealed.sealed().span.withUnsafeBytes { bytes throws(StorageError) in try writer.append(bytes) }
-        }
+        try FileWriter.write(sealed.sealed(), to: path + ".tmp", storage: storage)
         try storage.rename(path + ".tmp", to: path)
         try storage.syncDirectory(temporary)
         return sealed

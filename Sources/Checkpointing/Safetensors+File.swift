@@ -59,6 +59,23 @@ package struct SafetensorsFile: ~Copyable {
         try Self.fill(target, from: file, at: header.dataOffset + tensor.bytes.lowerBound)
     }
 
+    /// Reads the tensor `name` of this shape into floats: float32 bit for bit, float16 and bfloat16 widened, which is exact.
+    package func readFloats(
+        _ name: String, shape: [Int], into floats: UnsafeMutablePointer<Float>
+    ) throws(SafetensorsError) {
+        guard let type = header.tensors.first(where: { $0.name == name })?.type, type == .f16 || type == .bf16 else {
+            return try read(name, shape: shape, into: floats)
+        }
+        let count = shape.reduce(1, *)
+        // The narrow values lie in the second half of the wide ones, and each is read before it is overwritten.
+        let narrow = UnsafeMutableRawPointer(floats) + 2 * count
+        try read(name, type: type, shape: shape, into: narrow)
+        for i in 0..<count {
+            let bits = narrow.load(fromByteOffset: 2 * i, as: UInt16.self)
+            floats[i] = type == .f16 ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 16)
+        }
+    }
+
     private static func bytes(
         of file: borrowing ReadableFile, count: Int, at offset: Int
     ) throws(SafetensorsError) -> [UInt8] {

@@ -13,7 +13,7 @@ package struct FileRecord: Codable, Hashable, Sendable {
 
 /// Writes one file in pieces of 1 MiB. Its hashes are those of the bytes handed to the disk, also if the source
 /// changed meanwhile.
-struct FileWriter: ~Copyable {
+package struct FileWriter: ~Copyable {
     static let pieceBytes = PieceHasher.pieceBytes
     private let storage: any Storage
     private let file: OpenFile
@@ -41,6 +41,13 @@ struct FileWriter: ~Copyable {
         }
         try storage.close(file)
         return record
+    }
+
+    /// `write` of bytes that are all there.
+    package static func write(_ bytes: [UInt8], to path: String, storage: any Storage = DiskStorage()) throws(StorageError) {
+        _ = try write(path, to: storage) { writer throws(StorageError) in
+            try bytes.span.withUnsafeBytes { bytes throws(StorageError) in try writer.append(bytes) }
+        }
     }
 
     private init(storage: any Storage, file: OpenFile) {

@@ -14,6 +14,8 @@ package struct Ingest: Sendable {
 
     package var source: Source
     package var tokenizer: Tokenizer.Kind
+    /// A tokenizer of that kind that there is already; nil: it is made from the text.
+    package var given: Tokenizer?
     /// Share of the tokens, from the end, that is kept for validation; 0 for none.
     package var validationFraction = 0.1
     /// T: each part must hold one sequence of T inputs and their targets.
@@ -32,7 +34,13 @@ package struct Ingest: Sendable {
     package func run(into folder: String) throws(UserError) -> PreparedCorpus {
         try checkNumbers()
         let text = try SourceText(source, needsUTF8: tokenizer == .char)
-        let tokenizer: Tokenizer = self.tokenizer == .byte ? .byte : .char(CharVocabulary(scalars: text.scalars))
+        let tokenizer = given ?? (self.tokenizer == .byte ? .byte : .char(CharVocabulary(scalars: text.scalars)))
+        if case .char(let vocabulary)? = given, let unknown = text.scalars.filter({ vocabulary.id(of: $0) == nil }).min() {
+            throw UserError(
+                .badInput,
+                "the text has the character \(UTF8Text.name(unknown)), which is not among the \(vocabulary.scalars.count) that the "
+                    + "model knows; leave it out")
+        }
         let split = try split(text)
         try checkLengths(split)
         try write(text.bytes, split, tokenizer, map(text, split), to: folder)

@@ -1,4 +1,5 @@
 import Checkpointing
+import Corpus
 import Glibc
 import Model
 import RunSpec
@@ -12,6 +13,7 @@ package struct Branch {
     /// Checkpoints that were passed over because they are damaged.
     package let remarks: [String]
     private let manifest: Manifest
+    private let tokenizer: Tokenizer, vocabulary: Int
     private let store: CheckpointStore
 
     /// - Parameter name: `runs/demo-1`, its newest whole checkpoint, or `runs/demo-1@480`.
@@ -19,7 +21,8 @@ package struct Branch {
         let (folder, chosen) = Self.split(name)
         parent = RunFolder(folder)
         let (config, description) = try parent.read()
-        (self.config, workers) = (config, description.options.workers)
+        (self.config, workers, vocabulary) = (config, description.options.workers, description.vocabulary)
+        tokenizer = try Tokenizer.load(parent.dataPath + "/tokenizer.json")
         store = CheckpointStore(folder: parent.checkpointsPath)
         do throws(CheckpointError) {
             if let chosen {
@@ -45,8 +48,10 @@ package struct Branch {
         return (String(name[..<at]), step)
     }
 
-    /// - Parameter allowed: what may be another in the new run.
-    package func origin(allowing allowed: Set<Allowance>) -> Origin {
+    /// - Parameters:
+    ///   - config: the new run's.
+    ///   - allowed: what may be another in it.
+    package func origin(for config: RunConfig, allowing allowed: Set<Allowance>) -> Origin {
         let name = "\(parent.path)@\(step)"
         var origin = Origin(step: step, description: name) { layout, state in
             do throws(CheckpointError) {
@@ -56,6 +61,8 @@ package struct Branch {
                 throw UserError(error.userError.status, "\(parent.path): \(error)")
             }
         }
+        // Other text has the same ids, unless other ones are asked for.
+        if config.data.tokenizer == self.config.data.tokenizer { (origin.tokenizer, origin.vocabulary) = (tokenizer, vocabulary) }
         origin.stateHash = manifest.stateHash
         origin.accepts = { traits in
             if let mismatch = manifest.traits.mismatch(for: traits, allowing: allowed) { throw UserError(.badInput, "\(name) \(mismatch)") }

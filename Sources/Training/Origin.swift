@@ -1,4 +1,5 @@
 import Checkpointing
+import Corpus
 import Kernels
 import Model
 
@@ -8,6 +9,10 @@ package struct Origin {
     package var step: Int
     /// For people and for the ledger: `runs/demo-1 at step 480`.
     package var description: String
+    /// What the state's token ids stand for, where that is not for the new run's text to say.
+    package var tokenizer: Tokenizer?
+    /// Ids the model has, where they are more than the tokenizer's.
+    package var vocabulary = 0
     /// Writes θ, m and v. What lies between the tensors is 0 and stays so.
     package var fill: (ParameterLayout, StatePointers) throws -> Void
     /// What the new run's own hash of the state must be; nil when nobody knows.

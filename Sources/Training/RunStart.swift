@@ -132,9 +132,9 @@ extension PreparedRun {
 
     private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder, _ origin: Origin?) throws -> PreparedRun {
         var config = given
-        let corpus = try Ingest(config).run(into: folder.dataPath)
+        let corpus = try Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
-        config.model.vocabulary = corpus.tokenizer.vocabulary
+        config.model.vocabulary = max(corpus.tokenizer.vocabulary, origin?.vocabulary ?? 0)
         let b = config.sequencesPerMicrobatch
         let windows = corpus.validation.tokens == 0 ? nil : EvaluationWindows(tokenCount: corpus.validation.tokens, context: config.model.context)
         var units = windows?.units(sequences: b) ?? 0
@@ -142,7 +142,7 @@ extension PreparedRun {
             units = min(units, (config.evaluation.tokens + b * config.model.context - 1) / (b * config.model.context))
         }
         let description = RunDescription(
-            identity: newIdentity(), vocabulary: corpus.tokenizer.vocabulary, options: options,
+            identity: newIdentity(), vocabulary: config.model.vocabulary, options: options,
             heldOut: options.instrumented ? HeldOutUnits(config, validation: units, windows: windows?.fullCount ?? 0) : HeldOutUnits(validation: units),
             blasCore: BLASLibrary.coreName, corpus: try PreparedCorpus.fingerprint(in: folder.dataPath), lossFloor: corpus.validationFloor,
             bytesPerToken: corpus.validation.bytesPerToken)
@@ -265,11 +265,12 @@ extension PreparedRun {
 }
 
 extension Ingest {
-    init(_ config: RunConfig) {
+    init(_ config: RunConfig, tokenizer given: Tokenizer?) {
         self.init(
             config.data.corpus == .text ? .files(config.data.files) : .tales(bytes: config.data.talesBytes, seed: config.data.talesSeed),
             tokenizer: config.data.tokenizer == .byte ? .byte : .char, validationFraction: config.data.validation,
             context: config.model.context)
+        self.given = given
     }
 }
 

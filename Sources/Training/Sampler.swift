@@ -1,39 +1,19 @@
-import Checkpointing
 import Corpus
 import Foundation
-import Kernels
 import Model
 import RunSpec
 
 /// Generates text with the weights of a run's newest checkpoint.
 package struct Sampler {
-    private let config: RunConfig
-    private let tokenizer: Tokenizer
+    private let weights: RunWeights
     private let transformer: Transformer
-    private let parameters: Arena
-    package let step: Int
-    /// Checkpoints that were passed over because they are damaged.
-    package let remarks: [String]
+    package var step: Int { weights.step }
+    package var remarks: [String] { weights.remarks }
 
     /// - Throws: `UserError` when the run has no whole checkpoint.
     package init(_ folder: RunFolder) throws {
-        let (config, description) = try folder.read()
-        self.config = config
-        tokenizer = try Tokenizer.load(folder.dataPath + "/tokenizer.json")
-        let layout = ParameterLayout(config.model)
-        parameters = Arena(count: layout.count)
-        let found: Restoration
-        do {
-            found = try CheckpointStore(folder: folder.checkpointsPath).restoreNewest(entries: layout.stateEntries, parameters: parameters.base) {
-                $0.traits.mismatch(for: StateTraits(config, description), allowing: Set(Allowance.allCases))
-            }
-        } catch { throw error.userError }
-        guard let checkpoint = found.checkpoint else {
-            throw UserError(.missing, "\(folder.path) has no checkpoint yet; `headway checkpoints \(folder.path) --now` asks a running one for it")
-        }
-        step = checkpoint.step
-        remarks = found.rejected.map(\.description)
-        transformer = Transformer(config.model, sequences: 1)
+        weights = try RunWeights(folder)
+        transformer = Transformer(weights.config.model, sequences: 1)
     }
 
     /// Continues `prompt` by `count` tokens.
@@ -45,21 +25,22 @@ package struct Sampler {
     package func continuation(
         of prompt: String, count: Int, temperature: Double, topK: Int, seed: UInt64, emit: ([UInt8]) -> Void
     ) throws {
-        let context = config.model.context, vocabulary = config.model.vocabulary
-        var tokens = try tokenizer.encode(prompt)
+        let model = weights.config.model, context = model.context, parameters = weights.parameters.base
+        var tokens = try weights.tokenizer.encode(prompt)
         if tokens.isEmpty { tokens = [0] }
         var inputs = [Int32](repeating: 0, count: context)
-        var logits = [Float](repeating: 0, count: vocabulary)
+        var logits = [Float](repeating: 0, count: model.vocabulary)
         let random = Philox(key: seed)
         for index in 0..<count {
             let window = tokens.suffix(context)
             for (i, token) in window.enumerated() { inputs[i] = token }
-            transformer.forward(parameters: parameters.base, inputs: inputs, dropout: nil)
-            transformer.logits(parameters: parameters.base, row: window.count - 1, into: &logits)
+            transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
+            transformer.logits(parameters: parameters, row: window.count - 1, into: &logits)
             let draw = random.uniform(.sampling, 0, 0, index: UInt32(index))
-            let token = Self.draw(logits, temperature: temperature, topK: topK, uniform: draw)
+            // Of weights from elsewhere the model may have more ids than the tokenizer.
+            let token = Self.draw(Array(logits.prefix(weights.tokenizer.vocabulary)), temperature: temperature, topK: topK, uniform: draw)
             tokens.append(token)
-            emit(tokenizer.decode([token]))
+            emit(weights.tokenizer.decode([token]))
         }
     }
 

@@ -23,6 +23,7 @@ struct Headway: ParsableCommand {
               headway sample runs/demo-1 --prompt 'Once'    text from the trained model
               headway checkpoints runs/demo-1               what can be gone on with
               headway train --from runs/demo-1@500 --set steps=3000   another run from there
+              headway export hf runs/demo-1 model           the model for Hugging Face Transformers
 
             EXIT STATUS
               0 success   1 the run or a check failed   64 usage   65 bad input
@@ -31,7 +32,7 @@ struct Headway: ParsableCommand {
             """,
         version: "headway \(RunDescription.version)",
         subcommands: [
-            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, Checkpoints.self,
+            Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, Checkpoints.self, ImportCommand.self, ExportCommand.self,
             DataCommand.self, FaultsCommand.self, LabCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 

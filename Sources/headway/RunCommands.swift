@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpointing
 import Corpus
 import Foundation
 import Ledger

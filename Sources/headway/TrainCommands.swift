@@ -81,6 +81,51 @@ struct AllowFlag: ParsableArguments {
     }
 }
 
+/// What a new run is: a preset, a file of settings over it, settings over that, and the text.
+struct RunSettings: ParsableArguments {
+    @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
+    var preset: String?
+
+    @Option(help: ArgumentHelp("A YAML file of settings; may name a preset itself.", valueName: "file"))
+    var config: String?
+
+    @Option(name: .long, help: ArgumentHelp("Set one setting; wins over preset and file. May be given several times.", valueName: "key=value"))
+    var set: [String] = []
+
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Text files to train on, joined; - is standard input.", valueName: "file"))
+    var text: [String] = []
+
+    /// The configuration, and the name of the preset it starts from.
+    /// - Parameters:
+    ///   - parent: in place of a preset: another run's configuration, and its folder.
+    ///   - change: made before the file and the settings go over it.
+    func resolve(from parent: (config: RunConfig, folder: String)? = nil, over change: (inout RunConfig) -> Void = { _ in }) throws -> (RunConfig, String) {
+        var yaml: String?, name = preset ?? "demo"
+        if let file = config {
+            guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+                throw UserError(.missing, "--config \(file): there is no such file, or it is not text")
+            }
+            yaml = text
+            if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
+        }
+        var config: RunConfig
+        if let parent {
+            if let preset { throw UserError(.usage, "--preset \(preset) with --from: the settings are those of \(parent.folder); change them with --set or --config") }
+            (config, name) = (parent.config, URL(fileURLWithPath: parent.folder).lastPathComponent + "-branch")
+        } else {
+            config = try Preset.named(name).config
+        }
+        change(&config)
+        if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
+        for assignment in set { try config.set(assignment: assignment) }
+        if !text.isEmpty {
+            config.data.corpus = .text
+            config.data.files = text
+        }
+        return (config, name)
+    }
+}
+
 struct Train: ParsableCommand, MultipliesMatrices {
     static let configuration = CommandConfiguration(
         abstract: "Train a new run.",
@@ -101,17 +146,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
             (other samples), other text, another BLAS core or version of headway must be allowed by name; another model cannot be.
             """)
 
-    @Option(help: "Where to start from: demo, nanogpt-cpu, char-10m, llama-mini, tiny.")
-    var preset: String?
-
-    @Option(help: ArgumentHelp("A YAML file of settings; may name a preset itself.", valueName: "file"))
-    var config: String?
-
-    @Option(name: .long, help: ArgumentHelp("Set one setting; wins over preset and file. May be given several times.", valueName: "key=value"))
-    var set: [String] = []
-
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Text files to train on, joined; - is standard input.", valueName: "file"))
-    var text: [String] = []
+    @OptionGroup var settings: RunSettings
 
     @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
     var workers: Int?
@@ -128,40 +163,15 @@ struct Train: ParsableCommand, MultipliesMatrices {
 
     func run() throws {
         let branch = try from.map { try Branch($0) }
-        let (config, name) = try resolve(branch)
+        let (config, name) = try settings.resolve(from: branch.map { ($0.config, $0.parent.path) })
         let workers = workers ?? branch?.workers ?? min(Machine.cores, config.batch.microbatches)
         let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
         let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: branch?.step ?? 0)
         let allowed = try allow.allowed()
         if branch == nil, !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }
-        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(allowing: allowed))
+        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(for: config, allowing: allowed))
         if let branch { prepared.remarks += branch.remarks + ["begins with the state of \(branch.parent.path) after step \(branch.step)"] }
         try TerminalSession(prepared).run()
-    }
-
-    private func resolve(_ branch: Branch?) throws -> (RunConfig, String) {
-        var yaml: String?, name = preset ?? "demo"
-        if let file = config {
-            guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-                throw UserError(.missing, "--config \(file): there is no such file, or it is not text")
-            }
-            yaml = text
-            if preset == nil, let named = try RunConfig.presetName(in: text, file: file) { name = named }
-        }
-        var config: RunConfig
-        if let branch {
-            if let preset { throw UserError(.usage, "--preset \(preset) with --from: the settings are those of \(branch.parent.path); change them with --set or --config") }
-            (config, name) = (branch.config, URL(fileURLWithPath: branch.parent.path).lastPathComponent + "-branch")
-        } else {
-            config = try Preset.named(name).config
-        }
-        if let yaml, let file = self.config { try config.apply(yaml: yaml, file: file) }
-        for assignment in set { try config.set(assignment: assignment) }
-        if !text.isEmpty {
-            config.data.corpus = .text
-            config.data.files = text
-        }
-        return (config, name)
     }
 }
 

@@ -8,7 +8,7 @@ extension HeadwayCommand {
         static let commands = [
             [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoints"], ["data"], ["data", "tales"],
             ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["lab"], ["lab", "run"], ["lab", "coverage"], ["lab", "gate"], ["presets"],
-            ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
+            ["import"], ["import", "hf"], ["export"], ["export", "hf"], ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
         ]
 
         @Test(arguments: commands)

@@ -49,12 +49,12 @@ import Training
         #expect(record.facts[RunFact.initialHash] == run.start.stateHash && record.checkpoints.map(\.status) == ["durable"])
 
         var remarks: [String] = []
-        let restored = try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, &remarks)
+        let restored = try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, session: 1, run.ledger, &remarks)
         #expect(restored == (30, run.start.stateHash))
         let checkpoint = folder.checkpointsPath + "/step-0000000030/weights.safetensors"
         try #require(truncate(checkpoint, 1000) == 0)
         remarks = []
-        #expect { try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, &remarks) } throws: { error in
+        #expect { try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, session: 1, run.ledger, &remarks) } throws: { error in
             "\(error)".contains("no checkpoint that is whole, and no seed gives the state it began from; checkpoint step-30 is truncated")
         }
     }

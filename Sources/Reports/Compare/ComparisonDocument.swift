@@ -1,4 +1,5 @@
 import Ledger
+import RunSpec
 
 /// A comparison as one JSON document: values in the order of `runs`, null where a run has none or where it would mean
 /// something else than in the first run; differences are from the first run, in the same unit.

@@ -1,3 +1,5 @@
+import RunSpec
+
 /// One kind of figure of a run: a row for each step, incident, category … with named columns. Names end with the unit.
 package struct RunTable: Sendable {
     package let name: String

@@ -1,4 +1,5 @@
 import Ledger
+import RunSpec
 
 extension RunTable {
     /// By slot: who lived in it, how long others waited for it, and what its microbatches did for the probe loss.

@@ -1,4 +1,5 @@
 import Ledger
+import RunSpec
 
 extension RunTable {
     /// Every table of a run, in the order of the report.

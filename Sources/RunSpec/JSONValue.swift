@@ -1,7 +1,7 @@
 import Foundation
 
 /// A JSON document with its keys in the order in which people read them.
-indirect enum JSONValue: Sendable {
+package indirect enum JSONValue: Sendable {
     case null
     case flag(Bool)
     case integer(Int)
@@ -12,7 +12,7 @@ indirect enum JSONValue: Sendable {
     case object([(key: String, value: JSONValue)])
 
     /// The document, indented by two; lists of plain values and objects of plain values within lists stand on a line.
-    var text: String {
+    package var text: String {
         var out = ""
         write(to: &out, indent: 0, inList: false)
         return out
@@ -74,11 +74,38 @@ indirect enum JSONValue: Sendable {
 }
 
 extension JSONValue: ExpressibleByStringLiteral {
-    init(stringLiteral value: String) { self = .text(value) }
+    package init(stringLiteral value: String) { self = .text(value) }
 
-    init(_ value: Int?) { self = value.map { .integer($0) } ?? .null }
-    init(_ value: Double?) { self = value.map { $0.isFinite ? .real($0) : .null } ?? .null }
-    init(_ value: String?) { self = value.map { .text($0) } ?? .null }
-    init(_ value: UInt64?) { self = value.map { .integer(Int($0)) } ?? .null }
-    init(_ value: Bool) { self = .flag(value) }
+    package init(_ value: Int?) { self = value.map { .integer($0) } ?? .null }
+    package init(_ value: Double?) { self = value.map { $0.isFinite ? .real($0) : .null } ?? .null }
+    package init(_ value: String?) { self = value.map { .text($0) } ?? .null }
+    package init(_ value: UInt64?) { self = value.map { .integer(Int($0)) } ?? .null }
+    package init(_ value: Bool) { self = .flag(value) }
+}
+
+extension JSONValue: Decodable {
+    private struct Name: CodingKey {
+        let stringValue: String, intValue: Int? = nil
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        if let members = try? decoder.container(keyedBy: Name.self) {
+            self = .object(try members.allKeys.map { ($0.stringValue, try members.decode(JSONValue.self, forKey: $0)) })
+            return
+        }
+        if var items = try? decoder.unkeyedContainer() {
+            var list: [JSONValue] = []
+            while !items.isAtEnd { list.append(try items.decode(JSONValue.self)) }
+            self = .list(list)
+            return
+        }
+        let value = try decoder.singleValueContainer()
+        if value.decodeNil() { self = .null }
+        else if let flag = try? value.decode(Bool.self) { self = .flag(flag) }
+        else if let integer = try? value.decode(Int.self) { self = .integer(integer) }
+        else if let real = try? value.decode(Double.self) { self = .real(real) }
+        else { self = .text(try value.decode(String.self)) }
+    }
 }
