@@ -53,10 +53,13 @@ package enum KeepReason: String, Sendable { case newest, multiple, best, pinned 
 extension CheckpointStore {
     /// Keeps what the rules name of the complete checkpoints, what is pinned, and whatever is newer than the oldest of
     /// the newest; removes the rest. Any process may prune while another saves. The steps removed.
-    /// - Parameter depth: of the check that tells complete ones.
+    /// - Parameters:
+    ///   - depth: of the check that tells complete ones.
+    ///   - saved: the checkpoint that was just saved. Newer ones are those that a restore has rejected: they may look whole
+    ///     and do not count.
     @discardableResult
-    package func prune(_ rules: KeepRules, checking depth: CheckDepth = .sizes) throws(CheckpointError) -> [Int] {
-        let steps = try steps(), complete = steps.filter { (try? inspect($0, depth)) != nil }
+    package func prune(_ rules: KeepRules, checking depth: CheckDepth = .sizes, upTo saved: Int = .max) throws(CheckpointError) -> [Int] {
+        let steps = try steps(), complete = steps.filter { $0 <= saved && (try? inspect($0, depth)) != nil }
         let newest = max(rules.last, Self.leastKept)
         guard complete.count >= newest else { return [] }
         let kept = rules.reasons(among: complete, pinned: [])

@@ -110,12 +110,12 @@ package final class LedgerStore {
              Self.blob(row.leafForesight), Self.blob(row.leafHindsight), Self.blob(row.leafSquares), row.isVetoed])
     }
 
-    /// Doubles as they lie in memory, little-endian.
     /// Whether a validation pass with the weights of `step` is recorded.
     package func hasEvaluation(step: Int) throws -> Bool {
         try database.read { db in try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM evaluations WHERE step = ?)", arguments: [step]) ?? false }
     }
 
+    /// Values as they lie in memory, little-endian.
     private static func blob<Element: BitwiseCopyable>(_ values: [Element]) -> Data { values.withUnsafeBytes { Data($0) } }
 
     package func put(_ row: SessionRow) throws {

@@ -45,11 +45,11 @@ extension FaultPlan {
 
     private static func listed(_ node: Node, place: String) throws -> Listed {
         if let text = node.scalar?.string { return Listed(place: place, fault: try fault(text, place: place)) }
-        let entry = try PlanEntry(node, place: place, keys: ["kind", "worker", "victim", "step", "at", "point", "for", "notice", "speed", "rate", "target"])
+        let entry = try PlanEntry(node, place: place, keys: ["kind", "worker", "victim", "step", "at", "point", "for", "notice", "speed", "rate", "target", "bit"])
         guard let kind = try entry.text("kind") else { throw entry.bad("`kind` is missing") }
         var words = [kind]
         if let victim = try entry.text("victim") { words.append(victim) }
-        for key in ["worker", "step", "at", "point", "for", "notice", "speed", "rate", "target"] {
+        for key in ["worker", "step", "at", "point", "for", "notice", "speed", "rate", "target", "bit"] {
             if let value = try entry.text(key) { words.append("\(key)=\(value.filter { $0 != " " })") }
         }
         return Listed(place: place, fault: try fault(words.joined(separator: " "), place: place))

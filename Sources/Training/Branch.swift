@@ -40,6 +40,9 @@ package struct Branch {
             throw store.refusal(error)
         }
         step = manifest.step
+        guard manifest.run == description.identity else {
+            throw UserError(.badInput, "\(folder): checkpoint step-\(step) \(CheckpointMismatch.run(found: manifest.run, expected: description.identity))")
+        }
     }
 
     /// A folder may have an @ in its name.

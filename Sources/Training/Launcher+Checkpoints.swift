@@ -182,7 +182,10 @@ package struct CheckpointWriter {
             case .durable: break
             }
         }
-        _ = try store.prune(KeepRules(config, folder))
+        // The checkpoint is there, whatever becomes of older ones.
+        do { _ = try store.prune(KeepRules(config, folder), upTo: step) } catch {
+            FileHandle.standardError.write(Data("older checkpoints were not removed: \(error)\n".utf8))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ import Model
 package struct Origin {
     /// Committed updates in the state: the run's own first commit is that of `step` + 1.
     package var step: Int
-    /// For people and for the ledger: `runs/demo-1 at step 480`.
+    /// For people and for the ledger: `runs/demo-1@480`.
     package var description: String
     /// What the state's token ids stand for, where that is not for the new run's text to say.
     package var tokenizer: Tokenizer?

@@ -46,7 +46,7 @@ extension PreparedRun {
             try options.validate(from: start.step)
         } else {
             // Before the memory is given up.
-            if let chosen { try look(at: chosen, folder, options, config, description) }
+            if let chosen { try look(at: chosen, folder, options, config, description, record) }
             SharedState.unlink(description.segmentName)
             shared = try segment(config, description, parameters)
             let isDrawn = record.facts[RunFact.initialHash] != nil && record.facts[RunFact.origin] == nil
@@ -91,12 +91,15 @@ extension PreparedRun {
     }
 
     /// Refuses a chosen checkpoint, while there still is another way.
-    private static func look(at step: Int, _ folder: RunFolder, _ options: SessionOptions, _ config: RunConfig, _ description: RunDescription) throws {
+    private static func look(at step: Int, _ folder: RunFolder, _ options: SessionOptions, _ config: RunConfig, _ description: RunDescription, _ record: RunRecord) throws {
         try options.validate(from: step)
         let store = CheckpointStore(folder: folder.checkpointsPath)
         do throws(CheckpointError) {
             let found = try store.inspect(step, .hashes)
             if let mismatch = found.manifest.mismatch(config, description) { throw .mismatch(step: step, mismatch) }
+            if let known = record.stateHash(at: step), known != found.manifest.stateHash {
+                throw .damaged(step: step, .state(found: found.manifest.stateHash, expected: known))
+            }
         } catch {
             throw store.refusal(error)
         }

@@ -25,7 +25,7 @@ package struct RunWeights {
         let layout = ParameterLayout(config.model), store = CheckpointStore(folder: folder.checkpointsPath)
         parameters = Arena(count: layout.count)
         func mismatch(_ manifest: Manifest) -> CheckpointMismatch? {
-            manifest.traits.mismatch(for: StateTraits(config, description), allowing: Set(Allowance.allCases))
+            manifest.run != description.identity ? .run(found: manifest.run, expected: description.identity) : manifest.traits.mismatch(for: StateTraits(config, description), allowing: Set(Allowance.allCases))
         }
         let found: Checkpoint?
         do {

@@ -223,7 +223,7 @@ struct Resume: ParsableCommand, MultipliesMatrices {
         let run = RunFolder(folder)
         let prepared = try PreparedRun.resume(run, at: at, allowing: allow.allowed()) { before, config in
             guard session.faults != nil else { return try session.options(before, workers: workers, config) }
-            let record = try LedgerStore.read(run.ledgerPath), committed = at ?? record.commits.map(\.step).max() ?? record.startStep
+            let record = try LedgerStore.read(run.ledgerPath), committed = at ?? record.position.step
             let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text))
             return try session.options(before, workers: workers, config, committed: committed, fired: fired)
         }

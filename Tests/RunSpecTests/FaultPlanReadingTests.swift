@@ -34,7 +34,7 @@ import Testing
         ("faults: crash worker=1 step=5", "`faults` must be a list, each entry after a dash"),
         ("faults: [crash worker=1]", "faults, entry 1: 'crash worker=1': say when, as in step=50 or at=2.5s"),
         ("faults: [crash worker=1 step=3, { worker: 1, step: 4 }]", "faults, entry 2: `kind` is missing"),
-        ("faults: [{ kind: crash, wroker: 1 }]", "faults, entry 1: there is no key `wroker`; did you mean `worker`?; there are kind, worker, victim, step, at, point, for, notice, speed, rate, target"),
+        ("faults: [{ kind: crash, wroker: 1 }]", "faults, entry 1: there is no key `wroker`; did you mean `worker`?; there are kind, worker, victim, step, at, point, for, notice, speed, rate, target, bit"),
         ("faults: [{ kind: crash, worker: [1, 2], step: 3 }]", "faults, entry 1: `worker` must be one value"),
         ("faults: [{ kind: hang, worker: 1, step: 3, for: soon }]", "faults, entry 1: 'hang worker=1 step=3 for=soon': `for` must be a time in seconds, as in for=2.5s, not `soon`"),
         ("schedules: [often]", "schedules, entry 1: write it as name: { … }, with one of poisson, weibull, probability, every, trace, profile"),
