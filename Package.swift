@@ -1,4 +1,5 @@
 // swift-tools-version: 6.1
+import Foundation
 import PackageDescription
 
 // Numeric loops want FMA and wide vectors in the target and no errno branch around sqrt (4x on AdamW). All Swift
@@ -15,10 +16,15 @@ let swift: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .unsafeFlags(target + ["-Xcc", "-fno-math-errno", "-warnings-as-errors"]),
 ]
+
+// Messages between workers need Gloo (Debian: libgloo-dev); without it everything else builds and runs. SwiftPM remembers
+// what a manifest answered: after Gloo was installed, build once with HEADWAY_GLOO=1 in the environment; 0 builds without.
+let hasGloo = Context.environment["HEADWAY_GLOO"].map { $0 != "0" } ?? FileManager.default.fileExists(atPath: "/usr/include/gloo/context.h")
+let gloo: [SwiftSetting] = hasGloo ? [.define("HAVE_GLOO")] : []
 let c: [CSetting] = [.unsafeFlags((march == "none" ? [] : ["-march=\(march)"]) + ["-Wall", "-Wextra", "-Werror"])]
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swift)
+func module(_ name: String, _ dependencies: [Target.Dependency], _ more: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swift + more)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: swift)
@@ -44,7 +50,7 @@ let package = Package(
         // Level 2
         module("Model", ["Kernels", "RunSpec"]),
         module("Corpus", ["RunSpec"]),
-        module("Collectives", ["CSystem", "RunSpec"]),
+        module("Collectives", ["CSystem", "Kernels", "RunSpec"] + (hasGloo ? ["CGloo"] : []), gloo),
         module("Checkpointing", ["CSystem", "RunSpec"]),
         module("Coordination", ["CSystem", "RunSpec"]),
         // Level 3
@@ -71,5 +77,6 @@ let package = Package(
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
         tests("LabTests", ["Lab", "Ledger", "RunSpec"]),
         tests("HeadwayTests", ["headway", "Training", "HuggingFace", "Collectives", "Model", "Corpus", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
-    ]
+    ] + (hasGloo ? [.target(name: "CGloo", linkerSettings: [.linkedLibrary("gloo")])] : []),
+    cxxLanguageStandard: .cxx17
 )

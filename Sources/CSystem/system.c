@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/resource.h>
@@ -240,4 +243,27 @@ const char *cs_preferred_blas_core(void) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
 #endif
     return NULL;
+}
+
+uint64_t cs_tcp_bytes_sent(void) {
+    uint64_t sum = 0;
+    struct rlimit limit;
+    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 4096 ? (int)limit.rlim_cur : 4096;
+    for (int fd = 0; fd < end; fd++) {
+        struct tcp_info info;
+        socklen_t length = sizeof info;
+        memset(&info, 0, sizeof info);
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+    }
+    return sum;
+}
+
+uint64_t cs_private_bytes(void) {
+    FILE *status = fopen("/proc/self/status", "re");
+    if (!status) return 0;
+    char line[256];
+    unsigned long kilobytes = 0;
+    while (fgets(line, sizeof line, status) && sscanf(line, "RssAnon: %lu kB", &kilobytes) != 1) {}
+    fclose(status);
+    return (uint64_t)kilobytes * 1024;
 }

@@ -17,14 +17,21 @@ package struct SharedLayout: Equatable, Sendable {
     package let heldOut: HeldOutUnits
     /// b, sequences of a microbatch.
     package let sequences: Int
+    /// With messages the floats are the workers' own; of them only a deposit lies here, one copy of the state from which
+    /// workers begin and checkpoints are written.
+    package let transport: Transport
 
-    package init(parameterFloats: Int, leaves: Int, heldOut: HeldOutUnits, sequences: Int) {
+    package init(parameterFloats: Int, leaves: Int, heldOut: HeldOutUnits, sequences: Int, transport: Transport = .shared) {
         precondition(parameterFloats > 0 && parameterFloats % 16 == 0, "\(parameterFloats) floats")
         self.parameterFloats = parameterFloats
         self.leaves = leaves
         self.heldOut = heldOut
         self.sequences = sequences
+        self.transport = transport
     }
+
+    /// How many copies of (θ, m, v) take turns.
+    package var generations: Int { transport == .shared ? Self.generationCount : PrivateState.generationCount }
 
     /// The floats of chunk `index`; empty for the last ones of a very small model.
     package func chunk(_ index: Int) -> Range<Int> {
@@ -41,22 +48,30 @@ package struct SharedLayout: Equatable, Sendable {
     var faultTable: Int { evaluationTable + heldOut.count * EvaluationWord.count * 8 }
     var probeTable: Int { faultTable + Self.faultsMaximum * FaultWord.count * 8 }
     var leafSumTable: Int { probeTable + heldOut.probe * sequences * 8 }
-    var blocks: Int {
-        (leafSumTable + leaves * LeafSum.allCases.count * Self.chunkCount * 8 + Self.page - 1) / Self.page * Self.page
-    }
+    var addressTable: Int { leafSumTable + leaves * LeafSum.allCases.count * Self.chunkCount * 8 }
+    private var addressBytes: Int { transport == .shared ? 0 : Self.slotsMaximum * Self.slotsMaximum * MessageGroup.addressBytes }
+    var blocks: Int { (addressTable + addressBytes + Self.page - 1) / Self.page * Self.page }
     var blockBytes: Int { (parameterFloats * 4 + Self.page - 1) / Self.page * Self.page }
 
     /// Floats from one leaf's gradient to the next.
     package var gradientStride: Int { blockBytes / 4 }
     /// Blocks of floats: M gradients, the reduced gradient, three generations of (θ, m, v), the probe's gradient.
-    private var blockCount: Int { leaves + 1 + 3 * Self.generationCount + (heldOut.probe > 0 ? 1 : 0) }
+    /// With messages: the deposit.
+    private var blockCount: Int { transport == .shared ? leaves + 1 + 3 * Self.generationCount + (heldOut.probe > 0 ? 1 : 0) : 3 }
     /// Bytes of the segment.
     package var byteCount: Int { blocks + blockCount * blockBytes }
 
-    func gradientOffset(_ leaf: Int) -> Int { blocks + leaf * blockBytes }
-    var reducedOffset: Int { blocks + leaves * blockBytes }
-    func stateOffset(generation: Int, part: Int) -> Int { blocks + (leaves + 1 + generation * 3 + part) * blockBytes }
-    var probeGradientOffset: Int { blocks + (leaves + 1 + 3 * Self.generationCount) * blockBytes }
+    private func offset(ofShared block: Int) -> Int {
+        precondition(transport == .shared, "with messages gradients are the workers' own")
+        return blocks + block * blockBytes
+    }
+    func gradientOffset(_ leaf: Int) -> Int { offset(ofShared: leaf) }
+    var reducedOffset: Int { offset(ofShared: leaves) }
+    /// With messages: of the deposit, whatever the generation.
+    func stateOffset(generation: Int, part: Int) -> Int {
+        transport == .shared ? offset(ofShared: leaves + 1 + generation * 3 + part) : blocks + part * blockBytes
+    }
+    var probeGradientOffset: Int { offset(ofShared: leaves + 1 + 3 * Self.generationCount) }
 }
 
 /// Control words, in 64-bit units from the start of the segment.
@@ -70,13 +85,20 @@ enum ControlWord: Int {
     case wantedWorkers         // what a user asked for; 0 for nothing new
     case sessionStart          // CLOCK_MONOTONIC, nanoseconds
     case damagedChunk          // the attempt, and one more than the chunk whose fingerprint does not hold; 0 for none
+    // With messages:
+    case members               // a bit for each slot of the view
+    case depositWanted, depositStep   // one more than the step; 0 for none
+    case stateLost             // one more than the turn in which nobody had a part of the state; 0 for none
+    case channelsLost          // the view whose messages failed though nobody is known to be gone
 }
 
 /// Words of a slot's row.
 enum SlotWord: Int {
     case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
-    /// A cache line each: workers write their own row at every step.
-    static let count = 8
+    // With messages: the view its addresses are for, and what it has measured.
+    case addressView, sentBytes, residentBytes
+    /// Two cache lines each: workers write their own row at every step.
+    static let count = 16
 }
 
 enum FaultWord: Int {
@@ -90,8 +112,8 @@ enum LeafWord: Int {
 }
 
 enum ChunkWord: Int {
-    case owner, reducedStamp, sumOfSquares, updatedStamp, fingerprint0, fingerprint1, fingerprint2
-    static let count = 7
+    case owner, reducedStamp, sumOfSquares, updatedStamp, fingerprint0, fingerprint1, fingerprint2, depositedStamp, shadowFingerprint
+    static let count = 9
 }
 
 /// Sums over a chunk that tell leaf from leaf; see `CommitRow` and `ContributionRow` for what they become.

@@ -88,7 +88,7 @@ extension SharedState {
             // The commit was recorded and not announced, or not to the end: nothing of the next step exists yet.
             put(.previousGeneration, generation != currentGeneration ? UInt64(currentGeneration + 1) : 0)
             put(.currentGeneration, UInt64(generation))
-            put(.nextGeneration, UInt64((generation + 1) % SharedLayout.generationCount))
+            put(.nextGeneration, UInt64((generation + 1) % layout.generations))
         }
         put(.stop, 0)
         if step != committedStep { put(.turn, UInt64(nextTurn(at: step))) }
@@ -114,7 +114,7 @@ extension SharedState {
 
     // MARK: Slots: written by their worker, read by the launcher
 
-    private func slotWord(_ slot: Int, _ place: SlotWord) -> UnsafeMutablePointer<UInt64> {
+    func slotWord(_ slot: Int, _ place: SlotWord) -> UnsafeMutablePointer<UInt64> {
         word(layout.slotTable + (slot * SlotWord.count + place.rawValue) * 8)
     }
 
@@ -211,5 +211,5 @@ extension SharedState {
 
 extension Int {
     /// One less; nil for 0.
-    fileprivate var before: Int? { self > 0 ? self - 1 : nil }
+    var before: Int? { self > 0 ? self - 1 : nil }
 }

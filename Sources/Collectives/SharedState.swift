@@ -17,7 +17,7 @@ package final class SharedState {
         case system(String, errno: Int32)
     }
 
-    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 4
+    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 5
     package let name: String
     package let layout: SharedLayout
     let base: UnsafeMutableRawPointer
@@ -73,8 +73,8 @@ package final class SharedState {
         return min(allowed, cs_available_memory())
     }
 
-    /// Makes every page present in this process now, so that no step faults.
-    package func populate() { _ = cs_populate(base, layout.byteCount) }
+    /// Makes every page present in this process now, so that no step faults; with messages all but the deposit.
+    package func populate() { _ = cs_populate(base, layout.transport == .shared ? layout.byteCount : layout.blocks) }
 
     // MARK: Words
 

@@ -26,6 +26,8 @@ package struct UnitTable {
     package func isDone(_ unit: Int, turn: Int) -> Bool { cs_load(row(unit) + stampWord) >= UInt64(turn + 1) }
     /// Publishes the unit's result for `turn`: everything written before is visible to who sees it done.
     package func markDone(_ unit: Int, turn: Int) { cs_store(row(unit) + stampWord, UInt64(turn + 1)) }
+    /// The unit's result is gone with whoever had it.
+    package func forget(_ unit: Int) { cs_store(row(unit) + stampWord, 0) }
 
     /// - Parameter range: nil for all units.
     package func allDone(turn: Int, in range: Range<Int>? = nil) -> Bool {
@@ -64,6 +66,11 @@ extension SharedState {
     package var updates: UnitTable {
         UnitTable(base: word(layout.chunkTable), rowWords: ChunkWord.count, ownerWord: ChunkWord.owner.rawValue,
             stampWord: ChunkWord.updatedStamp.rawValue, count: SharedLayout.chunkCount)
+    }
+    /// Chunks of the state copied to the deposit; shares its owners with `reductions`.
+    package var deposits: UnitTable {
+        UnitTable(base: word(layout.chunkTable), rowWords: ChunkWord.count, ownerWord: ChunkWord.owner.rawValue,
+            stampWord: ChunkWord.depositedStamp.rawValue, count: SharedLayout.chunkCount)
     }
     package var evaluations: UnitTable {
         UnitTable(base: word(layout.evaluationTable), rowWords: EvaluationWord.count, ownerWord: EvaluationWord.owner.rawValue,
@@ -145,9 +152,19 @@ extension SharedState {
     /// Whether `claimLeaf` would find one.
     package func hasLeaf(for slot: Int, turn: Int, helping: Bool) -> Bool { freeLeaf(for: slot, turn: turn, helping: helping) != nil }
 
-    /// Lets others compute what a worker that is gone had begun.
+    /// Lets others compute what a worker that is gone had begun. With messages what it had done is gone, too: its leaves'
+    /// gradients, and the chunks it owned.
     package func releaseClaims(of slot: Int, turn: Int) {
-        for leaf in 0..<layout.leaves where claimant(of: leaf, turn: turn) == slot && !leaves.isDone(leaf, turn: turn) { cs_store(claim(leaf), 0) }
+        let keepsDone = layout.transport == .shared
+        for leaf in 0..<layout.leaves where claimant(of: leaf, turn: turn) == slot {
+            if keepsDone && leaves.isDone(leaf, turn: turn) { continue }
+            leaves.forget(leaf)
+            cs_store(claim(leaf), 0)
+        }
+        if keepsDone { return }
+        for chunk in 0..<SharedLayout.chunkCount where reductions.owner(of: chunk) == slot {
+            for table in [reductions, updates, deposits] { table.forget(chunk) }
+        }
     }
 }
 

@@ -51,6 +51,8 @@ package struct ViewMachine: Sendable {
         case resize(workers: Int)
         /// The state in memory is lost: all stop, and begin again from the newest checkpoint.
         case stateLost
+        /// Messages between members failed though all of them live: the same members begin another view.
+        case channelsLost
         /// Start no more workers.
         case stopping
     }
@@ -114,6 +116,8 @@ package struct ViewMachine: Sendable {
         case .committed: return boundary()
         case .resize(let workers): return resize(workers)
         case .stateLost: return stopAll()
+        case .channelsLost:
+            return view.members.isEmpty ? [] : [announce(view.members, plan: view.plan, leavesReassigned: 0, reason: "messages failed and channels are made anew")]
         case .stopping:
             stopping = true
             return []

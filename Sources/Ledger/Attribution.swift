@@ -96,6 +96,11 @@ struct TimelineBuilder {
             add(life, span.start, span.end, .work(record.commits.count + execution))
         case .reduce, .update: add(life, span.start, span.end, .work(attempt(life, span)))
         case .awaitLeaves, .awaitReduction, .awaitCommit: addWait(life, span)
+        case .transfer: addAround(life, span, .exposedCommunication)
+        case .snapshot: addAround(life, span, .snapshotBlocking)
+        case .regroup:
+            let cause = record.incidents.last { $0.session == life.place.session && $0.detectedNanoseconds <= span.end }
+            add(life, span.start, span.end, .settled(cause == nil ? .firstRendezvous : .regroup), incident: cause?.incident)
         case .evaluate, .probe: add(life, span.start, span.end, .settled(.evaluation))
         case .awaitEvaluation:
             let isLast = next == .leave || span.ending == .exit
@@ -174,7 +179,7 @@ struct TimelineBuilder {
     /// them only.
     private func thrownAway(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
         let key = Meetings.Key(session: life.place.session, step: span.step)
-        let keepsLeaves = ![.reduce, .update, .awaitReduction, .awaitCommit].contains(span.phase)
+        let keepsLeaves = ![.reduce, .update, .awaitReduction, .awaitCommit, .transfer].contains(span.phase)
         let setback = thrownAway[key]?.first {
             span.start < record.setbacks[$0].nanoseconds && (record.setbacks[$0].kind == .discard || !keepsLeaves)
         }

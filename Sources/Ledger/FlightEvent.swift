@@ -38,6 +38,12 @@ package enum Phase: UInt8, CaseIterable, Sendable {
     case probe = 17
     /// Stopped by a fault in the middle of something, and gone on with it later.
     case stalled = 18
+    /// Blocked in messages: what others have ready is under way.
+    case transfer = 19
+    /// Meeting the members of a view, and taking or handing over the state.
+    case regroup = 20
+    /// Copying the state for a checkpoint.
+    case snapshot = 21
 }
 
 /// One transition of a worker: at `nanoseconds` it entered `phase`. 32 bytes, fixed layout, little-endian:

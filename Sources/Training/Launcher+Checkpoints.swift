@@ -51,6 +51,7 @@ extension Launcher {
         try watchWriter()
         guard let end = writer?.process.reap(wait: false) else { return }
         notify(.message(try finishWriter(end).said))
+        if shared.stopRequested || step == config.steps { askForDeposit() }
     }
 
     /// A writer that neither computes nor waits for the disk has hung, and keeps its generation pinned.
@@ -103,6 +104,9 @@ extension Launcher {
             let now = MonotonicClock.nanoseconds()
             try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: now, category: .backPressure))
             late = late ?? LateCheckpoint(since: began)
+        }
+        if sendsMessages, shared.depositStep != step {
+            return (false, "the state after step \(step) is gone with the workers' memory; `headway resume \(folder.path)` computes again what came after the newest checkpoint")
         }
         // After a failure between the record of a step and its announcement, the recorded state is the next one.
         let generation = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration

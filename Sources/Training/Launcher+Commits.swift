@@ -9,6 +9,7 @@ import RunSpec
 extension Launcher {
     func lookAtVotes() throws {
         // Votes first: where they are complete, the passes that were due before them are too.
+        try lookAtDeposit()
         guard case .computing(let step) = commits.state else { return try lookAtHeldOut() }
         let complete = shared.updates.allDone(turn: shared.turn)
         try lookAtHeldOut()
@@ -38,7 +39,7 @@ extension Launcher {
         recentStates[generation] = (committed, hash)
         let now = MonotonicClock.nanoseconds()
         // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
-        let credits = description.options.instrumented && !isVetoed && config.credits(update: committed - 1)
+        let credits = description.options.instrumented && !isVetoed && config.credits(update: committed - 1) && !sendsMessages
         let credited = description.options.instrumented && !isVetoed && config.credits(update: committed - 2) && shared.previousGeneration != nil
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
@@ -117,7 +118,7 @@ extension Launcher {
     /// Lets the workers go on from `committed`: the new generation becomes current, whoever is ready joins, a
     /// checkpoint that is due pins the generation before anyone can write over it.
     private func announce(committed: Int, stop: Bool, isVetoed: Bool) throws {
-        step = committed
+        (step, channelTries) = (committed, 0)
         let boundary = MonotonicClock.nanoseconds()
         noteStep(at: boundary)
         let current = isVetoed ? shared.currentGeneration : shared.nextGeneration
@@ -125,14 +126,15 @@ extension Launcher {
         if ownersMoved { write(views.view.plan) }
         ownersMoved = false
         let checkpoint = isCheckpointDue() && !stop && step < config.steps && writer == nil
+        if checkpoint || stop || step == config.steps { askForDeposit() }
         let pinned = checkpoint ? current : writer?.generation
         // The state before this one stays whole as long as it can: should this one be damaged, the run goes back to it.
-        let free = (0..<SharedLayout.generationCount).filter { $0 != current && $0 != pinned }
+        let free = (0..<shared.layout.generations).filter { $0 != current && ($0 != pinned || sendsMessages) }
         let next = free.min { recentStates[$0]?.step ?? -1 < recentStates[$1]?.step ?? -1 } ?? current
         recentStates[next] = nil
-        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        setProbe()
         shared.announce(step: step, current: current, next: next, previous: isVetoed ? nil : shared.currentGeneration, stop: stop)
-        if checkpoint, let failure = try startWriter(generation: current) { notify(.message(failure)) }
+        if checkpoint, !sendsMessages, let failure = try startWriter(generation: current) { notify(.message(failure)) }
         markStep(at: boundary)
         if isComplete && !stop { leaveIfWhole() }
     }
@@ -169,7 +171,7 @@ extension Launcher {
 
     /// No update follows that would find a damaged state: it is looked at before everybody goes.
     private func leaveIfWhole() {
-        if PreparedRun.fingerprintState(shared, generation: shared.currentGeneration, step: step) == stateHash {
+        if sendsMessages || PreparedRun.fingerprintState(shared, generation: shared.currentGeneration, step: step) == stateHash {
             leave()
         } else {
             shared.reportDamage(chunk: 0, turn: shared.turn)

@@ -73,7 +73,8 @@ extension Launcher {
 
     /// The microbatches that a gradient which makes no sense came from.
     private func suspects(_ step: Int) -> [(leaf: Int, reason: String)] {
-        if makesSense(step) { return [] }
+        // With messages gradients are where nobody else sees them.
+        if makesSense(step) || sendsMessages { return [] }
         let leaves = 0..<config.batch.microbatches
         let lengths = leaves.map { products(shared.gradient($0), shared.gradient($0), count: parameters.count).square.squareRoot() }
         guard isFinite else { return leaves.filter { !shared.leafLoss($0).isFinite || !lengths[$0].isFinite }.map { ($0, "non-finite") } }
@@ -175,12 +176,20 @@ extension Launcher {
         let fault = culprit { $0.kind == .bitflip && $0.target != .gradient }
         lossUnderWay = try open(.memory, member, onset: fault?.fired ?? now, fault: fault?.index, detected: now,
             "chunk \(chunk) of the state after step \(step) is not what was committed")
+        if sendsMessages {
+            // Its memory cannot be trusted; what it held others have, or it is lost.
+            if members[owner] != nil {
+                members[owner]!.incident = lossUnderWay
+                members[owner]!.process.kill()
+            }
+            return
+        }
         let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }
         for (generation, state) in older
         where PreparedRun.fingerprintState(shared, generation: generation, step: state.step) == state.hash {
             let damaged = shared.currentGeneration
             try goBack(to: state.step, hash: state.hash, "the state after step \(state.step) is still whole in memory")
-            shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+            setProbe()
             shared.rewind(to: state.step, generation: generation, next: writer?.generation == damaged ? shared.nextGeneration : damaged)
             shared.ring()
             return

@@ -19,7 +19,8 @@ extension Launcher {
         shared.rewind(to: newest, generation: 0, next: 1)
         recentStates = [0: (newest, hash)]
         PreparedRun.noteFingerprints(shared, generation: 0)
-        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        shared.setDeposit(step: newest)
+        setProbe()
         try chooseInterval(.failure)
         try ledger.append(LauncherSpanRow(session: session, startNanoseconds: began, endNanoseconds: MonotonicClock.nanoseconds(),
             category: .restoreFromDisk, incident: lossUnderWay ?? nextIncident - 1))

@@ -137,6 +137,8 @@ extension Launcher {
         case .awaitReduction: return shared.reductions.allDone(turn: turn) || shared.reductions.nextOwned(by: slot, turn: turn) != nil
         case .awaitCommit: return Int(event.step) != step || shared.updates.nextOwned(by: slot, turn: turn) != nil
         case .awaitEvaluation, .leave, .fault, .stalled: return false
+        // Whom it waits for shows only in who stands still himself.
+        case .transfer, .regroup: return processState(member.process.pid) == "T"
         case .rendezvous: return shared.admitted(slot) == member.row.replica
         default: return true
         }

@@ -105,6 +105,7 @@ package final class Launcher {
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
+    var channelTries = 0                       // since the last commit
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
     package private(set) var keepsSegment = false
@@ -187,6 +188,7 @@ package final class Launcher {
     private func rescue() -> String {
         if (try? finalCheckpoint())?.durable == true { return "checkpoint step-\(step) holds all committed steps" }
         killWriter()
+        if sendsMessages { return "`headway resume \(folder.path)` goes on from the newest checkpoint" }
         keepsSegment = true
         return "step \(step) stays in shared memory, `headway resume \(folder.path)` takes it up from there"
     }
@@ -195,9 +197,10 @@ package final class Launcher {
         let now = MonotonicClock.nanoseconds()
         shared.setSessionStart(now)
         PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
+        shared.setDeposit(step: step)
         recentStates = [shared.currentGeneration: (step, stateHash)]
         shared.setHelps(description.options.policy == .elastic)
-        shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
+        setProbe()
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
         for slot in 0..<description.options.slots { try spawn(slot) }
         nextDrain = now + Self.drainNanoseconds
@@ -224,13 +227,14 @@ package final class Launcher {
         try lookAtSlots()
         try lookAtDeaths()
         try lookAtVotes()
+        try lookAtMessages()
         try lookAtSignals { stopAtBoundary() }
         try lookAtWriter()
         try lookAtWishes()
         let now = MonotonicClock.nanoseconds()
         if shared.stopRequested {
             leaveDeadline = leaveDeadline ?? now + Self.leaveNanoseconds
-            if now > leaveDeadline! { members.values.forEach { $0.process.kill() } }
+            if now > leaveDeadline!, writer == nil || !sendsMessages { members.values.forEach { $0.process.kill() } }
         }
         try spawnDue(at: now)
         if now >= nextWatch {
@@ -325,6 +329,7 @@ package final class Launcher {
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
+        shared.setMembers(view.members)
         if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
         noteTrainingGoesOn(at: now)
         for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {

@@ -45,6 +45,10 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var pinned = false
     /// Off only to measure what the instruments cost: such a run's ledger does not close.
     package var instrumented = true
+    package var transport = Transport.shared
+    /// With messages: how the workers share the model's state, and whether a partner keeps a second copy of what only one has.
+    package var sharding = Sharding.State.ddp
+    package var shadows = false
 
     package init(workers: Int, faults: [Fault] = []) { (self.workers, self.faults) = (workers, faults) }
 
@@ -70,6 +74,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         if pinned && slots > Int(cs_available_cores()) {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
+        try validateTransport()
         if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
         for fault in faults {
             if let worker = fault.worker, worker >= slots {
@@ -78,6 +83,21 @@ package struct SessionOptions: Codable, Equatable, Sendable {
             if let step = fault.step, step >= config.steps {
                 throw UserError(.usage, "--fault '\(fault)': the run has steps 0 to \(config.steps - 1)")
             }
+        }
+    }
+
+    /// - Throws: `UserError` for what needs the other transport.
+    private func validateTransport() throws {
+        guard transport == .gloo else {
+            if sharding != .ddp || shadows { throw UserError(.usage, "--sharding \(sharding.rawValue)\(shadows ? "+shadow" : ""): in shared memory the state lies once per host; add --transport gloo") }
+            return
+        }
+        guard Messages.areAvailable else {
+            throw UserError(.system, "--transport gloo: this headway was built without Gloo; install it (Debian: apt-get install libgloo-dev) and build with HEADWAY_GLOO=1 in the environment, or leave the option out")
+        }
+        if auditShare > 0 { throw UserError(.usage, "--audit \(auditShare): with messages nobody sees another's gradients; leave out --transport gloo") }
+        if let fault = faults.first(where: { [.nonfinite, .bitflip].contains($0.kind) }) {
+            throw UserError(.usage, "--fault '\(fault)': with messages a damaged gradient or state cannot be told from others yet; leave out --transport gloo")
         }
     }
 

@@ -43,7 +43,7 @@ package struct Worker {
             throw UserError(.system, "worker \(slot) has BLAS core \(BLASLibrary.coreName), but the run began with \(description.blasCore); other kernels give other bits")
         }
         let parameters = ParameterLayout(config.model)
-        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch)
+        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch), options = description.options
         let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
         recorder.record(.load, step: 0, view: 0)
@@ -80,9 +80,14 @@ package struct Worker {
             return
         }
         _ = cs_signal_at_parent_death(0)
-        let steps = TrainStep(
-            shared: shared, config: config, slot: slot, replica: replica, transformer: transformer, layout: parameters,
-            data: data, recorder: recorder, instrumented: description.options.instrumented, leafNanoseconds: description.options.leafNanoseconds, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
+        let context = StepContext(
+            shared: shared, config: config, slot: slot, replica: replica, parameters: ChunkSegments(shared: layout, parameters: parameters),
+            recorder: recorder, instrumented: options.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
+        let exchange: any GradientExchange = switch options.transport {
+        case .shared: SharedExchange(context)
+        case .gloo: try MessageExchange(context, sharding: options.sharding, shadows: options.shadows, identity: description.identityWord(config))
+        }
+        let steps = TrainStep(context, exchange, transformer: transformer, data: data, leafNanoseconds: options.leafNanoseconds)
         do {
             try steps.run()
         } catch is LauncherGone {
@@ -95,6 +100,6 @@ package struct Worker {
 extension SharedLayout {
     init(run config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout) {
         self.init(parameterFloats: parameters.count, leaves: config.batch.microbatches, heldOut: description.heldOut,
-            sequences: config.sequencesPerMicrobatch)
+            sequences: config.sequencesPerMicrobatch, transport: description.options.transport)
     }
 }

@@ -34,6 +34,12 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Share of the microbatches that another worker computes once more, to see whether the bits agree.", valueName: "share"))
     var audit: Double?
 
+    @Option(help: ArgumentHelp("How workers exchange gradients: shared memory, or messages over Gloo between workers with memory of their own.", valueName: "shared|gloo"))
+    var transport: Transport?
+
+    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state; ddp, zero1; +shadow keeps a second copy with a partner.", valueName: "sharding"))
+    var sharding: String?
+
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
@@ -62,6 +68,14 @@ struct SessionFlags: ParsableArguments {
         options.hangSteps = hangSteps ?? before.hangSteps
         options.leafMilliseconds = pace ?? before.leafMilliseconds
         options.auditShare = audit ?? before.auditShare
+        options.transport = transport ?? before.transport
+        if let sharding {
+            let asked = try Sharding(sharding, workers: options.workers, place: "--sharding")
+            guard [.ddp, .zero1].contains(asked.state), asked.redundancy != .parity, asked.mesh == Mesh(data: options.workers) else {
+                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero1+shadow")
+            }
+            (options.sharding, options.shadows) = (asked.state, asked.redundancy == .shadow)
+        }
         options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed, fired: fired)
         return options
     }
@@ -232,6 +246,7 @@ struct Resume: ParsableCommand, MultipliesMatrices {
 }
 
 extension LossPolicy: ExpressibleByArgument {}
+extension Transport: ExpressibleByArgument {}
 
 struct Scale: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -51,6 +51,12 @@ long cs_available_memory(void);
 /// Makes every page of the range present and writable now, so that a step never faults. 0 or errno.
 int cs_populate(void *base, size_t length);
 
+// --- What this process has used ------------------------------------------------------------------------------
+/// Bytes that the TCP sockets which are open now have sent, headers of TCP and repetitions not counted.
+uint64_t cs_tcp_bytes_sent(void);
+/// Bytes of memory that are this process's alone and present (`RssAnon`).
+uint64_t cs_private_bytes(void);
+
 // --- Files ---------------------------------------------------------------------------------------------------
 /// A non-blocking event counter that survives exec, or -1 and errno.
 int cs_eventfd(void);

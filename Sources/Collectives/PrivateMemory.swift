@@ -1,0 +1,79 @@
+import CSystem
+import Glibc
+import Kernels
+
+/// Zeroed memory of this process alone, whose pages exist once they are written to and until they are given back. So a
+/// vector can have its whole length and take only what of it is in use.
+package final class PrivateMemory {
+    package let base: UnsafeMutablePointer<Float>
+    package let count: Int
+    private static let page = 4096
+
+    package init(floats count: Int) {
+        let bytes = max(count * 4, 1)
+        let made = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let made, made != MAP_FAILED else { preconditionFailure("\(bytes) bytes of address space cannot be had: errno \(errno)") }
+        (base, self.count) = (made.assumingMemoryBound(to: Float.self), count)
+    }
+
+    deinit { munmap(base, max(count * 4, 1)) }
+
+    /// Gives the pages back that lie wholly in `range` of floats; they read as zeros again.
+    package func release(_ range: Range<Int>) {
+        let first = (range.lowerBound * 4 + Self.page - 1) / Self.page * Self.page
+        let end = range.upperBound == count ? (count * 4 + Self.page - 1) / Self.page * Self.page : range.upperBound * 4 / Self.page * Self.page
+        if first < end { madvise(UnsafeMutableRawPointer(base) + first, end - first, MADV_DONTNEED) }
+    }
+}
+
+/// A worker's own copy of the training state: two generations of (θ, m, v), of which it fills what it holds.
+package final class PrivateState {
+    package let floats: Int
+    private let parts: [PrivateMemory]
+    /// The mean gradient of the step, where this worker has it.
+    package let reduced: PrivateMemory
+    package static let generationCount = 2
+
+    /// - Parameter floats: of the whole parameter vector.
+    package init(floats: Int) {
+        self.floats = floats
+        parts = (0..<3 * Self.generationCount).map { _ in PrivateMemory(floats: floats) }
+        reduced = PrivateMemory(floats: floats)
+    }
+
+    package func memory(generation: Int, part: Int) -> PrivateMemory { parts[generation * 3 + part] }
+
+    package func pointers(_ generation: Int) -> StatePointers {
+        StatePointers(parameters: memory(generation: generation, part: 0).base, firstMoment: memory(generation: generation, part: 1).base,
+            secondMoment: memory(generation: generation, part: 2).base)
+    }
+}
+
+/// The gradients a worker has computed for the step under way, added up as far as the tree allows.
+package final class NodeStore {
+    package private(set) var nodes: [TreeNode: PrivateMemory] = [:]
+    private let floats: Int
+    private var free: [PrivateMemory] = []
+
+    package init(floats: Int) { self.floats = floats }
+
+    /// Where a leaf's gradient is to be written. Garbage before.
+    package func take() -> PrivateMemory { free.popLast() ?? PrivateMemory(floats: floats) }
+
+    /// A leaf's gradient, written into what `take` gave. While its sibling is here too, the two become their parent.
+    package func push(leaf: Int, _ gradient: PrivateMemory) {
+        var node = TreeNode(level: 0, index: leaf), sum = gradient
+        while let other = nodes.removeValue(forKey: node.sibling) {
+            let (left, right) = node.index & 1 == 1 ? (other, sum) : (sum, other)
+            addNode(left.base, right.base, count: floats)
+            free.append(right)
+            (node, sum) = (node.parent, left)
+        }
+        nodes[node] = sum
+    }
+
+    package func removeAll() {
+        free += nodes.values
+        nodes.removeAll()
+    }
+}

@@ -1,0 +1,69 @@
+import CSystem
+import RunSpec
+
+/// What launcher and workers of one host tell each other when floats travel in messages. Workers tell one another nothing
+/// here but where they listen.
+extension SharedState {
+    // MARK: The view's members
+
+    /// Slots of the view, in the order of ranks.
+    package var members: [Int] { (0..<SharedLayout.slotsMaximum).filter { value(.members) >> UInt64($0) & 1 == 1 } }
+    package func setMembers(_ slots: [Int]) { put(.members, slots.reduce(0) { $0 | 1 << UInt64($1) }) }
+
+    /// Where `peer` finds `slot`: `MessageGroup.addressBytes`, valid once `addressView` says so.
+    package func address(of slot: Int, for peer: Int) -> UnsafeMutablePointer<UInt8> {
+        let place = slot * SharedLayout.slotsMaximum + peer
+        return (base + layout.addressTable + place * MessageGroup.addressBytes).assumingMemoryBound(to: UInt8.self)
+    }
+    package func addressView(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .addressView))) }
+    package func setAddressView(_ slot: Int, _ view: Int) { cs_store(slotWord(slot, .addressView), UInt64(view)) }
+
+    /// A worker's messages failed in the view. When nobody turns out to be gone, channels are made anew.
+    package func reportLostChannels(view: Int) { put(.channelsLost, UInt64(view)) }
+    package func takeLostChannels() -> Int? {
+        let view = Int(value(.channelsLost))
+        if view != 0 { put(.channelsLost, 0) }
+        return view == 0 ? nil : view
+    }
+
+    // MARK: The deposit
+
+    /// The step whose state is asked for, and the one whose state is there. A worker copies its chunks before it computes
+    /// anything of the step after.
+    package var depositWanted: Int? { Int(value(.depositWanted)).before }
+    package var depositStep: Int? { Int(value(.depositStep)).before }
+    /// To be called before the step is announced.
+    package func wantDeposit(of step: Int?) {
+        if step != nil { put(.depositStep, 0) }
+        put(.depositWanted, UInt64((step ?? -1) + 1))
+    }
+    /// The deposit is the state after `step`: the launcher has filled it, or everybody has.
+    package func setDeposit(step: Int) {
+        put(.depositWanted, 0)
+        put(.depositStep, UInt64(step + 1))
+    }
+
+    /// Nobody has a part of the state of this turn: the worker that found it goes on when a state is there again.
+    package func reportLostState(turn: Int) { put(.stateLost, UInt64(turn + 1)) }
+    package func takeLostState() -> Bool {
+        let word = value(.stateLost)
+        if word != 0 { put(.stateLost, 0) }
+        return word == UInt64(turn + 1)
+    }
+
+    // MARK: Two owners
+
+    /// What the partner of a chunk's owner made of it, to be compared with the owner's.
+    package func shadowFingerprint(_ chunk: Int) -> UInt64 { cs_load(updates.word(chunk, ChunkWord.shadowFingerprint.rawValue)) }
+    package func setShadowFingerprint(_ chunk: Int, _ value: UInt64) { cs_store(updates.word(chunk, ChunkWord.shadowFingerprint.rawValue), value) }
+
+    // MARK: What a worker has measured
+
+    /// Bytes its sockets have sent in the run, as the kernel counts them; bytes of memory that are its own.
+    package func sentBytes(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .sentBytes))) }
+    package func residentBytes(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .residentBytes))) }
+    package func setMeasured(_ slot: Int, sentBytes: Int, residentBytes: Int) {
+        cs_store(slotWord(slot, .sentBytes), UInt64(sentBytes))
+        cs_store(slotWord(slot, .residentBytes), UInt64(residentBytes))
+    }
+}

@@ -1,0 +1,386 @@
+import Collectives
+import CSystem
+import Glibc
+import Kernels
+import Ledger
+import RunSpec
+
+/// The exchange in messages: each worker has memory of its own, gradients travel to the owners of chunks and what is made of
+/// them travels back. Members of a view form a group, tell each other what of the state they hold, and send what somebody
+/// lacks; from then on a step is reduce, norm, update, gather. A worker votes for its chunks when it has everything of the
+/// next state: so whoever survives a commit has all that was committed, but for the moments that only the dead had.
+final class MessageExchange: GradientExchange {
+    /// How long members of a view may take to connect, and how long a worker whose messages failed waits for a new view
+    /// before it asks for one.
+    private static let connectMilliseconds = 5_000
+    private static let askNanoseconds: UInt64 = 300_000_000
+
+    private let context: StepContext
+    private let shared: SharedState, config: RunConfig
+    private let sharding: Sharding.State, shadows: Bool
+    private let configurationWord: UInt64
+    private let device: MessageDevice
+    private let state: PrivateState
+    private let store: NodeStore
+    /// (stays with a leaf from `gradient` to `publish`)
+    private var leafGradient: PrivateMemory?
+
+    // What this worker holds of the committed state.
+    private var generation = 0, sharedGeneration = 0
+    private var heldStep: Int?
+    /// Whose moments; and which of them the update of the turn under way has made.
+    private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
+    private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
+    private var hasPrevious = false
+    /// The update of the turn under way is there, whole.
+    private var hasNext = false
+
+    /// The turn that `store` holds leaves of, and the one whose deposit is made.
+    private var storeTurn = -1, depositedTurn = -1
+    private var channels: Channels?
+    /// The members of the last group, when it is gone.
+    private var before: [Int] = []
+    private var sentBefore = 0
+
+    /// A group and the plan it works by.
+    private struct Channels {
+        let group: MessageGroup
+        let view: Int
+        let members: [Int], owners: [Int]
+        let segments: [Segment]
+        var rank: Int { group.rank }
+    }
+
+    init(_ context: StepContext, sharding: Sharding.State, shadows: Bool, identity: UInt64) throws {
+        (self.context, shared, config) = (context, context.shared, context.config)
+        (self.sharding, self.shadows, configurationWord) = (sharding, shadows, identity)
+        device = try MessageDevice(host: "127.0.0.1")
+        state = PrivateState(floats: context.shared.layout.parameterFloats)
+        store = NodeStore(floats: context.shared.layout.parameterFloats)
+    }
+
+    private var layout: SharedLayout { shared.layout }
+    private var current: StatePointers { state.pointers(generation) }
+    private var next: StatePointers { state.pointers(1 - generation) }
+
+    var parameters: UnsafePointer<Float> { UnsafePointer(current.parameters) }
+    var previousParameters: UnsafePointer<Float>? { hasPrevious ? UnsafePointer(next.parameters) : nil }
+    var isDisturbed: Bool { channels.map { $0.view != shared.view } ?? true }
+
+    // MARK: A turn
+
+    func begin(_ step: Int) throws {
+        try takeCommit(step)
+        if storeTurn != context.turn {
+            store.removeAll()
+            storeTurn = context.turn
+        }
+        // Whoever has just come needs the state from the others before it can do anything, and they see that it is new. All
+        // else can wait for the exchange.
+        let known = Set(channels?.members ?? before)
+        if heldStep != step || !shared.members.allSatisfy(known.contains) { try settle(step) }
+        try deposit(step)
+    }
+
+    /// The launcher has announced a commit, or several things at once: what was prepared becomes current.
+    private func takeCommit(_ step: Int) throws {
+        guard let held = heldStep, held != step else { return }
+        let swapped = shared.currentGeneration != sharedGeneration
+        sharedGeneration = shared.currentGeneration
+        guard held + 1 == step, !swapped || hasNext else {
+            throw UserError(.system, "worker \(context.slot) has the state after step \(held) and step \(step) is committed without its vote: this is a mistake in headway; please report it")
+        }
+        if swapped {
+            generation = 1 - generation
+            for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] }
+        }
+        (heldStep, hasNext, hasPrevious) = (step, false, swapped)
+    }
+
+    func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
+        leafGradient = store.take()
+        return leafGradient!.base
+    }
+
+    func publish(_ leaf: Int) {
+        store.push(leaf: leaf, leafGradient!)
+        leafGradient = nil
+    }
+
+    func reduce(_ step: Int) throws {
+        try exchanging(step) {
+            if isDisturbed || ownersMoved { try settle(step) }
+            guard let channels else { throw Disturbed() }
+            let holders = (0..<layout.leaves).map { shared.claimant(of: $0, turn: context.turn) }
+            let held = channels.members.map { slot in TreeNode.covering(leaves: layout.leaves) { holders[$0] == slot } }
+            // Somebody is gone whose leaves nobody has computed again yet.
+            guard shared.leaves.allDone(turn: context.turn), holders.allSatisfy({ $0.map(channels.members.contains) ?? false }), held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
+            let gathering = sharding == .ddp ? try TreeExchange(channels.group, channels.segments).gather(state.reduced) : nil
+            var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
+            try TreeExchange(channels.group, channels.segments).reduce(
+                held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: Float(1 / Double(config.tokensPerStep)),
+                into: state.reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
+                squares: { squares[$0] = $1.bitPattern },
+                done: { segment in
+                    try gathering?.send(segment)
+                    context.faults.strike(.reduce, step: step)
+                })
+            context.enter(.transfer, step)
+            try gathering?.finish()
+            let all = try channels.group.exchange(squares, tag: Tag.squares)
+            for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
+        }
+    }
+
+    func update(_ step: Int) throws {
+        try exchanging(step) {
+            guard let channels else { throw Disturbed() }
+            let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
+            context.enter(.update, step)
+            let sharedNext = shared.nextGeneration
+            hasPrevious = false
+            for chunk in updated.indices { updated[chunk] = keeps(channels, channels.rank, chunk) }
+            let gathering = sharding == .ddp ? nil : try TreeExchange(channels.group, channels.segments).gather(state.memory(generation: 1 - generation, part: 0))
+            for segment in channels.segments where sharding == .ddp || segment.owner == channels.rank {
+                for chunk in segment.chunks {
+                    let range = layout.chunk(chunk)
+                    if segment.owner == channels.rank {
+                        guard fingerprint(current, range: range) == shared.fingerprint(chunk, generation: sharedGeneration) else { try context.reportDamage(chunk) }
+                    }
+                    context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
+                    if segment.owner == channels.rank { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
+                }
+                try gathering?.send(segment)
+                context.faults.strike(.update, step: step)
+            }
+            // Chunks that have no floats belong to somebody, too.
+            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && layout.chunk(chunk).isEmpty {
+                shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
+            }
+            context.enter(.transfer, step)
+            try gathering?.finish()
+            hasNext = true
+            measure()
+            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank { shared.updates.markDone(chunk, turn: context.turn) }
+            shared.ring()
+            if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
+            context.faults.strike(.vote, step: step)
+        }
+    }
+
+    func leave(_ step: Int) throws {
+        try takeCommit(step)
+        // The launcher asks for the last state as soon as nothing is written from the one before.
+        if shared.admitted(context.slot) == context.replica, heldStep == step {
+            try context.wait { shared.depositWanted == step || shared.depositStep == step }
+            try deposit(step)
+        }
+        channels?.group.close()
+    }
+
+    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
+    private func deposit(_ step: Int) throws {
+        guard shared.depositWanted == step, let channels, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }
+        context.enter(.snapshot, step)
+        for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank {
+            let range = layout.chunk(chunk)
+            for part in 0..<3 {
+                (shared.state(generation: 0, part: part) + range.lowerBound).update(from: state.memory(generation: generation, part: part).base + range.lowerBound, count: range.count)
+            }
+            shared.deposits.markDone(chunk, turn: context.turn)
+        }
+        depositedTurn = context.turn
+        if shared.deposits.allDone(turn: context.turn) { context.ringDoorbell() }
+        context.enter(.glue, step)
+    }
+
+    private func measure() {
+        guard context.instrumented else { return }
+        shared.setMeasured(context.slot, sentBytes: sentBefore + Int(cs_tcp_bytes_sent()), residentBytes: Int(cs_private_bytes()))
+    }
+
+    // MARK: Groups
+
+    private enum Tag {
+        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60
+    }
+
+    /// Whether the launcher has given chunks to others since the group was formed.
+    private var ownersMoved: Bool {
+        guard let channels else { return true }
+        return channels.owners.indices.contains { channels.members[channels.owners[$0]] != shared.reductions.owner(of: $0) }
+    }
+
+    /// Whether a rank keeps the moments of a chunk.
+    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool {
+        sharding == .ddp || channels.owners[chunk] == rank || shadows && (channels.owners[chunk] + 1) % channels.group.size == rank
+    }
+
+    /// Runs what sends and receives. When it fails the group is finished: closing it tells the others, and the launcher's
+    /// next view, or a new one of the same members, has another.
+    private func exchanging(_ step: Int, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let failure as MessageFailure {
+            let failed = channels?.view ?? shared.view
+            drop()
+            context.enter(.regroup, step)
+            let asked = MonotonicClock.nanoseconds() + Self.askNanoseconds
+            var hasAsked = false
+            try context.wait {
+                if !hasAsked, MonotonicClock.nanoseconds() > asked {
+                    hasAsked = true
+                    shared.reportLostChannels(view: failed)
+                    context.ringDoorbell()
+                }
+                return shared.view != failed || shared.stopRequested
+            }
+            if case .refused(let what) = failure, shared.view == failed { throw UserError(.system, "worker \(context.slot): \(what)") }
+            throw Disturbed()
+        }
+    }
+
+    private func drop() {
+        guard let channels else { return }
+        sentBefore += Int(cs_tcp_bytes_sent())
+        channels.group.close()
+        before = channels.members
+        self.channels = nil
+    }
+
+    /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
+    private func settle(_ step: Int) throws {
+        try exchanging(step) {
+            context.enter(.regroup, step)
+            let formed = isDisturbed ? try form() : try replanned()
+            channels = formed
+            let lacking = try share(formed, step)
+            guard !lacking else {
+                shared.reportLostState(turn: context.turn)
+                context.ringDoorbell()
+                try context.wait { shared.stopRequested || shared.view != formed.view }
+                throw Disturbed()
+            }
+            release(formed)
+        }
+    }
+
+    /// The same group with the plan as it is now.
+    private func replanned() throws -> Channels {
+        guard let channels, let owners = owners(among: channels.members) else { throw Disturbed() }
+        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: Segment.cut(layout, owners: owners))
+    }
+
+    /// The ranks that own the chunks; nil while the launcher writes another plan.
+    private func owners(among members: [Int]) -> [Int]? {
+        let owners = (0..<SharedLayout.chunkCount).compactMap { members.firstIndex(of: shared.reductions.owner(of: $0)) }
+        return owners.count == SharedLayout.chunkCount ? owners : nil
+    }
+
+    /// Meets the other members of the view.
+    private func form() throws -> Channels {
+        drop()
+        while true {
+            let view = shared.view, members = shared.members
+            guard let rank = members.firstIndex(of: context.slot) else {
+                try context.wait { shared.view != view || shared.stopRequested || shared.admitted(context.slot) != context.replica }
+                throw TurnIsOver()
+            }
+            guard let owners = owners(among: members), shared.view == view else {
+                if shared.turn != context.turn { throw TurnIsOver() }
+                continue
+            }
+            let group = try MessageGroup(device: device, rank: rank, size: members.count, timeoutMilliseconds: Self.connectMilliseconds)
+            for (peer, slot) in members.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
+            shared.setAddressView(context.slot, view)
+            shared.ring()
+            try context.wait { shared.view != view || members.allSatisfy { shared.addressView($0) == view } }
+            guard shared.view == view, shared.turn == context.turn else {
+                group.close()
+                if shared.turn != context.turn { throw TurnIsOver() }
+                continue
+            }
+            for (peer, slot) in members.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
+            return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
+        }
+    }
+
+    /// What a member says first: who it is, what it knows, what it holds.
+    private func share(_ channels: Channels, _ step: Int) throws -> Bool {
+        let ownersWord = channels.owners.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        var bits = Array(repeating: UInt64(0), count: SharedLayout.chunkCount / 64)
+        if heldStep == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
+        let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, heldStep == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
+        let all = try channels.group.exchange(hello, tag: Tag.hello)
+        if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
+            throw UserError(.badInput, "worker \(channels.members[other]) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
+        }
+        // Somebody is already further, or not as far: the launcher has changed something in between.
+        if all.contains(where: { $0[1...3] != hello[1...3] }) { throw MessageFailure.peer("a member has another plan") }
+        func has(_ rank: Int, _ chunk: Int) -> Bool { all[rank][6 + chunk / 64] >> UInt64(chunk % 64) & 1 == 1 }
+        let ranks = 0..<channels.group.size, sources = ranks.filter { all[$0][4] == 1 }, deposited = all.allSatisfy { $0[5] == 1 }
+
+        // (part 0: θ; part 1: m and v): who sends what to whom; nil: it is in the deposit.
+        struct Transfer { var part: Int, from: Int?, to: Int, floats: Range<Int> }
+        var transfers: [Transfer] = [], isLost = false
+        func add(_ part: Int, _ from: Int?, _ to: Int, _ chunk: Int) {
+            let floats = layout.chunk(chunk)
+            if floats.isEmpty { return }
+            if from == nil && !deposited { isLost = true }
+            if let last = transfers.last, last.part == part, last.from == from, last.to == to, last.floats.upperBound == floats.lowerBound {
+                transfers[transfers.count - 1].floats = last.floats.lowerBound..<floats.upperBound
+            } else {
+                transfers.append(Transfer(part: part, from: from, to: to, floats: floats))
+            }
+        }
+        for to in ranks where all[to][4] == 0 {
+            for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, chunk) }
+        }
+        for to in ranks {
+            for chunk in channels.owners.indices where keeps(channels, to, chunk) && !has(to, chunk) {
+                let holders = ranks.filter { has($0, chunk) }
+                add(1, holders.isEmpty ? nil : holders[chunk * holders.count / channels.owners.count], to, chunk)
+            }
+        }
+        if isLost { return true }
+        let memories = (0..<3).map { state.memory(generation: generation, part: $0) }
+        let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
+        let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
+        for (index, transfer) in transfers.enumerated() {
+            for part in transfer.part == 0 ? 0..<1 : 1..<3 {
+                let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
+                if transfer.to == channels.rank {
+                    if let from = transfer.from {
+                        try regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
+                    } else {
+                        (memories[part].base + transfer.floats.lowerBound).update(from: shared.state(generation: 0, part: part) + transfer.floats.lowerBound, count: transfer.floats.count)
+                    }
+                } else if transfer.from == channels.rank {
+                    try leaving[part].send(to: transfer.to, tag: tag, offset: offset, bytes: bytes)
+                }
+            }
+        }
+        for region in regions.joined() { try region.finishReceives() }
+        for region in leaving { try region.finishSends() }
+        if heldStep != step { hasPrevious = false }
+        (heldStep, sharedGeneration) = (step, shared.currentGeneration)
+        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) { holdsMoments[chunk] = true }
+        return false
+    }
+
+    /// Gives back the memory of moments that others keep.
+    private func release(_ channels: Channels) {
+        guard sharding != .ddp else { return }
+        var first: Int?
+        for chunk in 0...channels.owners.count {
+            if chunk < channels.owners.count, !keeps(channels, channels.rank, chunk) {
+                first = first ?? chunk
+                holdsMoments[chunk] = false
+            } else if let from = first {
+                let range = layout.chunk(from).lowerBound..<layout.chunk(chunk - 1).upperBound
+                for part in 1..<3 { for generation in 0..<PrivateState.generationCount { state.memory(generation: generation, part: part).release(range) } }
+                first = nil
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Collectives
+import Kernels
+import Ledger
+import RunSpec
+
+/// The launcher is gone: nobody can commit any more. What this worker has published stays where it is.
+struct LauncherGone: Error {}
+
+/// The turn under way is over: committed without this worker, or thrown away.
+struct TurnIsOver: Error {}
+
+/// The others have changed in the middle of the turn, which goes on.
+struct Disturbed: Error {}
+
+/// What the parts of a worker's step have in common: who it is, what it writes down, whom it tells, what it waits for.
+final class StepContext {
+    let shared: SharedState
+    let config: RunConfig
+    let slot: Int, replica: Int
+    let parameters: ChunkSegments
+    let recorder: FlightRing
+    let instrumented: Bool
+    var faults: FaultInjector
+    private let launcherLives: () -> Bool
+    let ringDoorbell: () -> Void
+    /// What is computed here; a result counts for it alone.
+    var turn = 0
+
+    init(
+        shared: SharedState, config: RunConfig, slot: Int, replica: Int, parameters: ChunkSegments, recorder: FlightRing, instrumented: Bool,
+        faults: FaultInjector, launcherLives: @escaping () -> Bool, ringDoorbell: @escaping () -> Void
+    ) {
+        (self.shared, self.config, self.slot, self.replica, self.parameters) = (shared, config, slot, replica, parameters)
+        (self.recorder, self.instrumented, self.faults) = (recorder, instrumented, faults)
+        (self.launcherLives, self.ringDoorbell) = (launcherLives, ringDoorbell)
+    }
+
+    func enter(_ phase: Phase, _ step: Int, _ unit: Int = 0) {
+        guard instrumented else { return }
+        recorder.record(phase, step: step, view: shared.view, unit: unit)
+    }
+
+    /// Sleeps until the condition holds or the turn is over.
+    func wait(until condition: () -> Bool) throws {
+        guard shared.wait(alive: launcherLives, until: { shared.turn != turn || condition() }) else { throw LauncherGone() }
+    }
+
+    func optimizerStep(_ step: Int, gradientNorm: Double) -> AdamWStep {
+        let optimizer = config.optimizer
+        return AdamWStep(
+            step: step, learningRate: config.schedule.rate(step: step, of: config.steps), beta1: optimizer.beta1,
+            beta2: optimizer.beta2, epsilon: optimizer.epsilon, weightDecay: optimizer.weightDecay,
+            gradientNorm: gradientNorm, clip: optimizer.clip)
+    }
+
+    /// Clips and updates a chunk from one generation into the other.
+    func update(_ chunk: Int, _ constants: AdamWStep, gradient: UnsafePointer<Float>, from old: StatePointers, into new: StatePointers) {
+        for index in parameters.of(chunk) {
+            let segment = parameters.all[index]
+            adamW(constants, range: segment.range, decays: segment.decays, gradient: gradient, from: old, into: new)
+        }
+    }
+
+    /// The state that the step began from is not what was committed: the launcher decides what becomes of it.
+    func reportDamage(_ chunk: Int) throws -> Never {
+        if shared.turn != turn { throw TurnIsOver() }
+        shared.reportDamage(chunk: chunk, turn: turn)
+        ringDoorbell()
+        try wait { shared.stopRequested }
+        throw TurnIsOver()
+    }
+}
+
+/// How the gradients of leaves become the next state: in memory that all share, or in messages. Between two calls nothing
+/// may be taken for granted but that `begin` came first.
+protocol GradientExchange: AnyObject {
+    /// θ of the committed step, a whole vector. Valid from `begin` on.
+    var parameters: UnsafePointer<Float> { get }
+    /// θ of the step before, as long as it is there.
+    var previousParameters: UnsafePointer<Float>? { get }
+    /// Whether the others have changed so that whoever waits has something to do.
+    var isDisturbed: Bool { get }
+    /// Before anything of a turn is computed, and again before every leaf.
+    func begin(_ step: Int) throws
+    /// Where the gradient of a leaf is to be written.
+    func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float>
+    /// It is written, and so is what else belongs to the leaf.
+    func publish(_ leaf: Int)
+    /// The mean gradient of the owned chunks.
+    func reduce(_ step: Int) throws
+    /// The next state of the owned chunks, and a vote for it.
+    func update(_ step: Int) throws
+    /// Everybody was told to stop.
+    func leave(_ step: Int) throws
+}
