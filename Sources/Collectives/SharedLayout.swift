@@ -89,6 +89,7 @@ enum ControlWord: Int {
     case members               // a bit for each slot of the view
     case depositWanted, depositStep   // one more than the step; 0 for none
     case stateLost             // one more than the turn in which nobody had a part of the state; 0 for none
+    case mismatch              // the attempt, and one more than a chunk that its two keepers made different things of; 0 for none
     case channelsLost          // the view whose messages failed though nobody is known to be gone
 }
 
@@ -112,8 +113,8 @@ enum LeafWord: Int {
 }
 
 enum ChunkWord: Int {
-    case owner, reducedStamp, sumOfSquares, updatedStamp, fingerprint0, fingerprint1, fingerprint2, depositedStamp, shadowFingerprint
-    static let count = 9
+    case owner, reducedStamp, sumOfSquares, updatedStamp, fingerprint0, fingerprint1, fingerprint2, depositedStamp
+    static let count = 8
 }
 
 /// Sums over a chunk that tell leaf from leaf; see `CommitRow` and `ContributionRow` for what they become.

@@ -34,14 +34,16 @@ extension SharedState {
         put(.turn, UInt64(nextTurn(at: step)))
     }
 
-    /// A chunk of the current generation whose floats are not what was committed: found by its owner.
-    /// Told once, and only of the attempt under way: a late worker may compare what is no longer current.
-    package func takeDamagedChunk() -> Int? {
+    /// A chunk of the current generation whose floats are not what was committed, and the slot that found it; with messages
+    /// it is that one's memory. Told once, and only of the attempt under way: a late worker may compare what is no longer
+    /// current.
+    package func takeDamagedChunk() -> (chunk: Int, slot: Int)? {
         let word = value(.damagedChunk)
         if word != 0 { put(.damagedChunk, 0) }
-        return word >> 16 == UInt64(turn >> 32) ? Int(word & 0xFFFF).before : nil
+        guard word >> 16 == UInt64(turn >> 32), let chunk = Int(word & 0x3FF).before else { return nil }
+        return (chunk, Int(word >> 10 & 0x3F))
     }
-    package func reportDamage(chunk: Int, turn: Int) { put(.damagedChunk, UInt64(turn >> 32) << 16 | UInt64(chunk + 1)) }
+    package func reportDamage(chunk: Int, by slot: Int, turn: Int) { put(.damagedChunk, UInt64(turn >> 32) << 16 | UInt64(slot << 10 | chunk + 1)) }
     /// Whether workers compute leaves that others own and have not begun.
     package var helps: Bool { value(.helps) != 0 }
     package func setHelps(_ helps: Bool) { put(.helps, helps ? 1 : 0) }

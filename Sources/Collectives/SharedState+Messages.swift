@@ -51,11 +51,13 @@ extension SharedState {
         return word == UInt64(turn + 1)
     }
 
-    // MARK: Two owners
-
-    /// What the partner of a chunk's owner made of it, to be compared with the owner's.
-    package func shadowFingerprint(_ chunk: Int) -> UInt64 { cs_load(updates.word(chunk, ChunkWord.shadowFingerprint.rawValue)) }
-    package func setShadowFingerprint(_ chunk: Int, _ value: UInt64) { cs_store(updates.word(chunk, ChunkWord.shadowFingerprint.rawValue), value) }
+    /// The owner of a chunk and its partner made different things of it in this attempt.
+    package func reportMismatch(chunk: Int, turn: Int) { put(.mismatch, UInt64(turn >> 32) << 16 | UInt64(chunk + 1)) }
+    package func takeMismatch() -> Int? {
+        let word = value(.mismatch)
+        if word != 0 { put(.mismatch, 0) }
+        return word >> 16 == UInt64(turn >> 32) ? Int(word & 0xFFFF).before : nil
+    }
 
     // MARK: What a worker has measured
 

@@ -113,21 +113,24 @@ package struct TreeExchange {
         for region in leaving { try region.finishSends() }
     }
 
-    /// Everybody's owned segments of a vector, to everybody. Receiving begins with `Gathering.init`, so that what others
-    /// have ready arrives while this rank still makes its own.
-    package func gather(_ vector: PrivateMemory) throws -> Gathering { try Gathering(group, segments, vector, peers: peers) }
+    /// Owned segments of a vector, from each owner to those that `goes` names; `kind` keeps two such exchanges apart that are
+    /// under way at once. Receiving begins at once, so that what others have ready arrives while this rank still makes its own.
+    package func spread(_ vector: PrivateMemory, kind: Int, goes: @escaping (_ owner: Int, _ to: Int) -> Bool) throws -> Spreading {
+        try Spreading(group, segments, vector, kind: kind, goes: goes)
+    }
 
-    package struct Gathering {
-        private let peers: [Int], arriving: [MessageRegion], leaving: MessageRegion
-        private let segments: [Segment]
+    package struct Spreading {
+        private let receivers: [Int], arriving: [MessageRegion], leaving: MessageRegion
+        private let segments: [Segment], kind: Int
 
-        fileprivate init(_ group: MessageGroup, _ segments: [Segment], _ vector: PrivateMemory, peers: [Int]) throws {
-            (self.peers, self.segments) = (peers, segments)
-            arriving = try peers.map { _ in try group.region(vector.base, bytes: vector.count * 4) }
+        fileprivate init(_ group: MessageGroup, _ segments: [Segment], _ vector: PrivateMemory, kind: Int, goes: (Int, Int) -> Bool) throws {
+            let others = (1..<group.size).map { (group.rank + $0) % group.size }, senders = others.filter { goes($0, group.rank) }
+            (receivers, self.segments, self.kind) = (others.filter { goes(group.rank, $0) }, segments, kind)
+            arriving = try senders.map { _ in try group.region(vector.base, bytes: vector.count * 4) }
             leaving = try group.region(vector.base, bytes: vector.count * 4)
-            for (p, peer) in peers.enumerated() {
+            for (region, peer) in zip(arriving, senders) {
                 for (index, segment) in segments.enumerated() where segment.owner == peer {
-                    try arriving[p].receive(from: peer, tag: TreeExchange.tag(index, TreeExchange.gatherTag), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+                    try region.receive(from: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
                 }
             }
         }
@@ -135,8 +138,8 @@ package struct TreeExchange {
         /// An own segment is there: it goes out.
         package func send(_ segment: Segment) throws {
             guard let index = segments.firstIndex(of: segment) else { preconditionFailure("no such segment: \(segment)") }
-            for peer in peers {
-                try leaving.send(to: peer, tag: TreeExchange.tag(index, TreeExchange.gatherTag), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+            for peer in receivers {
+                try leaving.send(to: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
             }
         }
 
@@ -148,7 +151,7 @@ package struct TreeExchange {
 
     /// Messages of one pair with the same tag come in the order they were sent in; within a call every one has its own.
     fileprivate static func tag(_ segment: Int, _ node: Int) -> UInt64 { 1 << 60 | UInt64(segment) << 20 | UInt64(node) }
-    fileprivate static let gatherTag = 1 << 20 - 1
+    fileprivate static let spreadTag = 1 << 20 - 1
 }
 
 extension MessageGroup {

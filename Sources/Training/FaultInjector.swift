@@ -15,6 +15,8 @@ struct FaultInjector {
     private let disk: FaultyDisk?
     /// Whether a `labels` fault has struck.
     private(set) var permutesTargets = false
+    /// Where a part of the committed state lies, if not in shared memory.
+    var state: ((Int) -> UnsafeMutablePointer<Float>)?
     private var slowness: (speed: Double, until: UInt64)?
 
     init(_ faults: [Fault], victim: Fault.Victim, shared: SharedState, recorder: FlightRing? = nil, disk: FaultyDisk? = nil) {
@@ -94,7 +96,7 @@ struct FaultInjector {
 
     /// Turns over one bit, usually a high one of the mantissa: a number that is wrong and looks like any other.
     private func flip(_ target: Fault.Target, bit: Int, _ shared: SharedState, _ gradient: UnsafeMutablePointer<Float>?, _ count: Int) {
-        func state(_ part: Int) -> UnsafeMutablePointer<Float> { shared.state(generation: shared.currentGeneration, part: part) }
+        func state(_ part: Int) -> UnsafeMutablePointer<Float> { self.state?(part) ?? shared.state(generation: shared.currentGeneration, part: part) }
         let (floats, place) = switch target {
         case .gradient: (gradient ?? state(0), count / 2)
         case .parameters: (state(0), shared.layout.parameterFloats / 2)

@@ -118,7 +118,7 @@ extension Launcher {
     /// Lets the workers go on from `committed`: the new generation becomes current, whoever is ready joins, a
     /// checkpoint that is due pins the generation before anyone can write over it.
     private func announce(committed: Int, stop: Bool, isVetoed: Bool) throws {
-        (step, channelTries) = (committed, 0)
+        (step, channelTries, mismatches) = (committed, 0, 0)
         let boundary = MonotonicClock.nanoseconds()
         noteStep(at: boundary)
         let current = isVetoed ? shared.currentGeneration : shared.nextGeneration
@@ -174,7 +174,7 @@ extension Launcher {
         if sendsMessages || PreparedRun.fingerprintState(shared, generation: shared.currentGeneration, step: step) == stateHash {
             leave()
         } else {
-            shared.reportDamage(chunk: 0, turn: shared.turn)
+            shared.reportDamage(chunk: 0, by: shared.updates.owner(of: 0), turn: shared.turn)
         }
     }
 

@@ -169,9 +169,8 @@ extension Launcher {
     /// The owner of a chunk found that it is not what was committed. Whatever was computed from it counts for nothing;
     /// an older state that still lies in memory and is whole takes its place, else a checkpoint.
     func lookAtDamage() throws {
-        guard let chunk = shared.takeDamagedChunk(), shared.committedStep == step, !shared.stopRequested else { return }
+        guard let (chunk, owner) = shared.takeDamagedChunk(), shared.committedStep == step, !shared.stopRequested else { return }
         let now = MonotonicClock.nanoseconds()
-        let owner = shared.updates.owner(of: chunk)
         guard let member = members[owner] ?? members.values.first else { return }
         let fault = culprit { $0.kind == .bitflip && $0.target != .gradient }
         lossUnderWay = try open(.memory, member, onset: fault?.fired ?? now, fault: fault?.index, detected: now,

@@ -9,6 +9,7 @@ extension Launcher {
     var sendsMessages: Bool { description.options.transport == .gloo }
     /// How often in a row channels are made anew without a commit.
     private static let channelTriesMaximum = 5
+    private static let mismatchesMaximum = 2
 
     /// What is probed at the step announced next. The probe's gradient is compared with every leaf's, and with messages nobody
     /// has all of them.
@@ -36,6 +37,20 @@ extension Launcher {
         if shared.takeLostState() {
             notify(.message("nobody has all of the state after step \(step) any more"))
             try apply(views.receive(.stateLost), ring: true)
+        }
+        if let chunk = shared.takeMismatch(), let member = members[shared.updates.owner(of: chunk)] ?? members.values.first {
+            mismatches += 1
+            guard mismatches <= Self.mismatchesMaximum else {
+                throw UserError(.runFailed, "the two keepers of chunk \(chunk) made different things of it \(mismatches) times in step \(step); this machine cannot be trusted, \(step) steps are committed")
+            }
+            let now = MonotonicClock.nanoseconds()
+            lossUnderWay = try open(.memory, member, onset: now, isExact: false, fault: nil, detected: now,
+                "the two keepers of chunk \(chunk) made different things of it in step \(step)")
+            shared.discardAttempt(units: shared.due(step, config))
+            try noteSetback(.discard)
+            try settle("the attempt is thrown away")
+            openIncidents.removeAll { $0.incident == lossUnderWay }
+            shared.ring()
         }
         if let view = shared.takeLostChannels(), view == views.view.number, !views.view.members.isEmpty {
             channelTries += 1

@@ -105,7 +105,7 @@ package final class Launcher {
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
-    var channelTries = 0                       // since the last commit
+    var channelTries = 0, mismatches = 0       // since the last commit
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
     package private(set) var keepsSegment = false

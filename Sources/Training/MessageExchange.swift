@@ -57,6 +57,10 @@ final class MessageExchange: GradientExchange {
         device = try MessageDevice(host: "127.0.0.1")
         state = PrivateState(floats: context.shared.layout.parameterFloats)
         store = NodeStore(floats: context.shared.layout.parameterFloats)
+        context.faults.state = { [unowned self] in
+            let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
+            return state.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
+        }
     }
 
     private var layout: SharedLayout { shared.layout }
@@ -74,7 +78,10 @@ final class MessageExchange: GradientExchange {
         if storeTurn != context.turn {
             store.removeAll()
             storeTurn = context.turn
+            updated = updated.map { _ in false }
         }
+        // Somebody may wait for a message that is not to come: the end of the old channels tells it.
+        if isDisturbed { drop() }
         // Whoever has just come needs the state from the others before it can do anything, and they see that it is new. All
         // else can wait for the exchange.
         let known = Set(channels?.members ?? before)
@@ -109,24 +116,28 @@ final class MessageExchange: GradientExchange {
 
     func reduce(_ step: Int) throws {
         try exchanging(step) {
-            if isDisturbed || ownersMoved { try settle(step) }
-            guard let channels else { throw Disturbed() }
+            // When somebody is gone, leaves are forgotten before the view without him is announced: seen in this order, nobody
+            // meets the others before all leaves are there again.
+            let members = shared.members
             let holders = (0..<layout.leaves).map { shared.claimant(of: $0, turn: context.turn) }
-            let held = channels.members.map { slot in TreeNode.covering(leaves: layout.leaves) { holders[$0] == slot } }
-            // Somebody is gone whose leaves nobody has computed again yet.
-            guard shared.leaves.allDone(turn: context.turn), holders.allSatisfy({ $0.map(channels.members.contains) ?? false }), held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
-            let gathering = sharding == .ddp ? try TreeExchange(channels.group, channels.segments).gather(state.reduced) : nil
+            guard shared.leaves.allDone(turn: context.turn), holders.allSatisfy({ $0.map(members.contains) ?? false }) else { throw Disturbed() }
+            if isDisturbed || ownersMoved { try settle(step) }
+            guard let channels, channels.members == members else { throw Disturbed() }
+            let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { holders[$0] == slot } }
+            guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
+            // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
+            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try TreeExchange(channels.group, channels.segments).reduce(
                 held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: Float(1 / Double(config.tokensPerStep)),
                 into: state.reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = $1.bitPattern },
                 done: { segment in
-                    try gathering?.send(segment)
+                    try spreading.send(segment)
                     context.faults.strike(.reduce, step: step)
                 })
             context.enter(.transfer, step)
-            try gathering?.finish()
+            try spreading.finish()
             let all = try channels.group.exchange(squares, tag: Tag.squares)
             for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
         }
@@ -139,26 +150,32 @@ final class MessageExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration
             hasPrevious = false
-            for chunk in updated.indices { updated[chunk] = keeps(channels, channels.rank, chunk) }
-            let gathering = sharding == .ddp ? nil : try TreeExchange(channels.group, channels.segments).gather(state.memory(generation: 1 - generation, part: 0))
-            for segment in channels.segments where sharding == .ddp || segment.owner == channels.rank {
+            let size = channels.group.size, rank = channels.rank
+            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.memory(generation: 1 - generation, part: 0), kind: 1) { [self] in
+                !keeps(owner: $0, $1, of: size)
+            }
+            var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
+            // The own ones first: others wait for them.
+            for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && keeps(owner: $0.owner, rank, of: size) }) {
+                let isDoubled = segment.owner == rank || sharding != .ddp
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
-                    if segment.owner == channels.rank {
-                        guard fingerprint(current, range: range) == shared.fingerprint(chunk, generation: sharedGeneration) else { try context.reportDamage(chunk) }
-                    }
+                    if isDoubled, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
                     context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
-                    if segment.owner == channels.rank { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
+                    updated[chunk] = true
+                    if isDoubled { prints[chunk] = fingerprint(next, range: range) }
+                    if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
                 }
-                try gathering?.send(segment)
+                if segment.owner == rank { try spreading.send(segment) }
                 context.faults.strike(.update, step: step)
             }
+            if shadows, size > 1 { try compare(prints, channels) }
             // Chunks that have no floats belong to somebody, too.
             for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
             }
             context.enter(.transfer, step)
-            try gathering?.finish()
+            try spreading.finish()
             hasNext = true
             measure()
             for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank { shared.updates.markDone(chunk, turn: context.turn) }
@@ -202,7 +219,7 @@ final class MessageExchange: GradientExchange {
     // MARK: Groups
 
     private enum Tag {
-        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60
+        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60, prints: UInt64 = 5 << 60
     }
 
     /// Whether the launcher has given chunks to others since the group was formed.
@@ -211,9 +228,22 @@ final class MessageExchange: GradientExchange {
         return channels.owners.indices.contains { channels.members[channels.owners[$0]] != shared.reductions.owner(of: $0) }
     }
 
-    /// Whether a rank keeps the moments of a chunk.
-    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool {
-        sharding == .ddp || channels.owners[chunk] == rank || shadows && (channels.owners[chunk] + 1) % channels.group.size == rank
+    /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
+    private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
+        sharding == .ddp || owner == rank || shadows && (owner + 1) % size == rank
+    }
+    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool { keeps(owner: channels.owners[chunk], rank, of: channels.group.size) }
+
+    /// What an owner and its partner made of the same chunk must be the same; else nobody votes.
+    private func compare(_ prints: [UInt64], _ channels: Channels) throws {
+        context.enter(.transfer, heldStep!)
+        let all = try channels.group.exchange(prints, tag: Tag.prints)
+        for (chunk, owner) in channels.owners.enumerated() where !layout.chunk(chunk).isEmpty && all[owner][chunk] != all[(owner + 1) % channels.group.size][chunk] {
+            shared.reportMismatch(chunk: chunk, turn: context.turn)
+            context.ringDoorbell()
+            try context.wait { shared.stopRequested }
+            throw TurnIsOver()
+        }
     }
 
     /// Runs what sends and receives. When it fails the group is finished: closing it tells the others, and the launcher's
@@ -278,31 +308,25 @@ final class MessageExchange: GradientExchange {
     }
 
     /// Meets the other members of the view.
+    /// - Throws: `Disturbed` when another is announced meanwhile.
     private func form() throws -> Channels {
         drop()
-        while true {
-            let view = shared.view, members = shared.members
-            guard let rank = members.firstIndex(of: context.slot) else {
-                try context.wait { shared.view != view || shared.stopRequested || shared.admitted(context.slot) != context.replica }
-                throw TurnIsOver()
-            }
-            guard let owners = owners(among: members), shared.view == view else {
-                if shared.turn != context.turn { throw TurnIsOver() }
-                continue
-            }
-            let group = try MessageGroup(device: device, rank: rank, size: members.count, timeoutMilliseconds: Self.connectMilliseconds)
-            for (peer, slot) in members.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
-            shared.setAddressView(context.slot, view)
-            shared.ring()
+        let view = shared.view, members = shared.members
+        guard let rank = members.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view else { throw Disturbed() }
+        let group = try MessageGroup(device: device, rank: rank, size: members.count, timeoutMilliseconds: Self.connectMilliseconds)
+        for (peer, slot) in members.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
+        shared.setAddressView(context.slot, view)
+        shared.ring()
+        do {
             try context.wait { shared.view != view || members.allSatisfy { shared.addressView($0) == view } }
-            guard shared.view == view, shared.turn == context.turn else {
-                group.close()
-                if shared.turn != context.turn { throw TurnIsOver() }
-                continue
-            }
-            for (peer, slot) in members.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
-            return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
+            if shared.turn != context.turn { throw TurnIsOver() }
+            if shared.view != view { throw Disturbed() }
+        } catch {
+            group.close()
+            throw error
         }
+        for (peer, slot) in members.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
+        return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
     }
 
     /// What a member says first: who it is, what it knows, what it holds.

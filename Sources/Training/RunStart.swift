@@ -96,8 +96,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
             throw UserError(.system, "--transport gloo: this headway was built without Gloo; install it (Debian: apt-get install libgloo-dev) and build with HEADWAY_GLOO=1 in the environment, or leave the option out")
         }
         if auditShare > 0 { throw UserError(.usage, "--audit \(auditShare): with messages nobody sees another's gradients; leave out --transport gloo") }
-        if let fault = faults.first(where: { [.nonfinite, .bitflip].contains($0.kind) }) {
-            throw UserError(.usage, "--fault '\(fault)': with messages a damaged gradient or state cannot be told from others yet; leave out --transport gloo")
+        if let fault = faults.first(where: { $0.kind == .nonfinite || $0.kind == .bitflip && $0.target == .gradient }) {
+            throw UserError(.usage, "--fault '\(fault)': with messages nobody sees another's gradient, and a damaged one would go unnoticed; leave out --transport gloo")
         }
     }
 

@@ -64,7 +64,7 @@ final class StepContext {
     /// The state that the step began from is not what was committed: the launcher decides what becomes of it.
     func reportDamage(_ chunk: Int) throws -> Never {
         if shared.turn != turn { throw TurnIsOver() }
-        shared.reportDamage(chunk: chunk, turn: turn)
+        shared.reportDamage(chunk: chunk, by: slot, turn: turn)
         ringDoorbell()
         try wait { shared.stopRequested }
         throw TurnIsOver()

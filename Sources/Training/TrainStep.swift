@@ -66,6 +66,7 @@ final class TrainStep {
     private func compute(_ step: Int) throws {
         let due = shared.due(step, config)
         while true {
+            let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
             noteDrain()
             try exchange.begin(step)
@@ -80,7 +81,7 @@ final class TrainStep {
             } else {
                 shared.ring()
                 context.enter(.awaitLeaves, step)
-                try context.wait { allComputed(step, due) || hasWork(due) || exchange.isDisturbed }
+                try context.wait { allComputed(step, due) || hasWork(due) || shared.view != view }
             }
         }
     }
@@ -159,13 +160,14 @@ final class TrainStep {
         let due = shared.due(step, config)
         func next() -> Int? { shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) }
         while !shared.stopRequested {
+            let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
             noteDrain()
             if let unit = next() {
                 evaluate(unit, step)
             } else {
                 context.enter(.awaitEvaluation, step)
-                try context.wait { shared.stopRequested || next() != nil || exchange.isDisturbed }
+                try context.wait { shared.stopRequested || next() != nil || shared.view != view }
                 try exchange.begin(step)
             }
         }

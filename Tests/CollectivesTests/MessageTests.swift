@@ -25,7 +25,7 @@ struct Ranks {
                         try all[peer].withUnsafeBufferPointer { try group.connect(peer, $0.baseAddress! + rank * MessageGroup.addressBytes) }
                     }
                     let result = try body(group)
-                    meeting.finish(rank, .success(result))
+                    meeting.finish(rank, Swift.Result<Result, any Error>.success(result))
                     group.close()
                 } catch {
                     meeting.finish(rank, Swift.Result<Result, any Error>.failure(error))
@@ -95,7 +95,7 @@ struct MessageTests {
         var holders = (0..<8).map { $0 * ranks / 8 }
         if ranks == 3 { holders[7] = 0 }
         let owners = (0..<SharedLayout.chunkCount).map { ($0 * 7 / 5) * ranks / 400 % ranks }
-        let segments = Segment.cut(layout, owners: owners)
+        let segments = Collectives.Segment.cut(layout, owners: owners)
         #expect(segments.reduce(0) { $0 + $1.floats.count } == layout.parameterFloats)
         let (holderOf, segmentsOf) = (holders, segments)
         let results = try Ranks(size: ranks).run { group in
@@ -109,7 +109,7 @@ struct MessageTests {
             #expect(Set(store.nodes.keys) == Set(held[group.rank]))
             let exchange = TreeExchange(group, segmentsOf), reduced = PrivateMemory(floats: layout.parameterFloats)
             var found = [Double](repeating: .nan, count: SharedLayout.chunkCount)
-            let gathering = try exchange.gather(reduced)
+            let gathering = try exchange.spread(reduced, kind: 0) { _, _ in true }
             try exchange.reduce(held: held, mine: held[group.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: reduced.base,
                 activity: { _ in }, squares: { found[$0] = $1 }, done: { try gathering.send($0) })
             try gathering.finish()

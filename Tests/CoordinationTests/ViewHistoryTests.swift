@@ -81,6 +81,7 @@ struct ViewHistory {
         case ..<130: if living.contains(slot) || [.closed, .abandoned].contains(machine.slots[slot]) { receive(.ended(slot: slot, unfinished: left)) }
         case ..<136: if living.contains(slot) { receive(.draining(slot: slot)) }
         case ..<142: receive(.resize(workers: draw(8)))
+        case ..<144: receive(.channelsLost)
         case ..<199: commit()
         default: if draw(6) == 0 { receive(.stopping) }
         }
@@ -128,7 +129,7 @@ struct ViewHistory {
             told.remove(slot)
         case .draining(let slot): if [.ready, .starting].contains(before.slots[slot]) { told.insert(slot) }
         case .resize(let wanted): if !stopping && wanted > 0 && wanted <= leaves { (workers, mostWanted) = (wanted, max(mostWanted, wanted + spares)) }
-        case .ready, .stateLost: break
+        case .ready, .stateLost, .channelsLost: break
         }
         let effects = machine.receive(event)
         var number = before.view.number

@@ -122,7 +122,7 @@ final class TestRun {
         let (config, description) = try RunFolder(path).read()
         let layout = SharedLayout(
             parameterFloats: ParameterLayout(config.model).count, leaves: config.batch.microbatches, heldOut: description.heldOut,
-            sequences: config.sequencesPerMicrobatch)
+            sequences: config.sequencesPerMicrobatch, transport: description.options.transport)
         let shared = try SharedState(opening: description.segmentName, layout: layout, identity: description.identityWord(config))
         try withExtendedLifetime(shared) { try body(shared) }
     }

@@ -1,0 +1,98 @@
+import Collectives
+import Foundation
+import Ledger
+import RunSpec
+import Testing
+
+extension HeadwayCommand {
+    /// Workers with memory of their own, that exchange messages.
+    @Suite(.enabled(if: Messages.areAvailable, "built without Gloo")) struct MessageRuns {
+        static let shardings = ["ddp", "zero1", "zero1+shadow"]
+        private func options(_ sharding: String) -> [String] { ["--transport", "gloo", "--sharding", sharding] }
+
+        @Test(arguments: 1...5, ["ddp", "zero1"])
+        func `any number of workers ends with the bits of shared memory`(workers: Int, sharding: String) throws {
+            let run = try TestRun()
+            let record = try run.expectFinished(run.train(workers: workers, options: options(sharding)))
+            #expect(record.incidents.isEmpty && record.replicas.count == workers)
+        }
+
+        @Test(arguments: [["model.dropout=0.1", "batch.microbatches=16"], Bits.llama + ["optimizer.clip=0.1", "model.tied=false"]])
+        func `other variants end with the bits of shared memory, too`(settings: [String]) throws {
+            let run = try TestRun()
+            try run.expectFinished(run.train(workers: 3, settings, options: options("zero1")), settings)
+        }
+
+        @Test(arguments: Fault.points(.crash, .worker(0)), ["ddp", "zero1+shadow"])
+        func `a crash at any point costs one microbatch and leaves no trace`(point: FaultPoint, sharding: String) throws {
+            let run = try TestRun()
+            let steps = point == .join || point == .recovery ? [0] : [3, 25]
+            let faults = steps.enumerated().map { "crash worker=\($0.offset) step=\($0.element) point=\(point)" }
+            let record = try run.expectFinished(run.train(workers: 3, faults: faults, options: options(sharding)))
+            #expect(record.incidents.map(\.kind) == faults.map { _ in .crash })
+            #expect(record.setbacks.isEmpty, "somebody lost more than the step under way")
+            // With messages the dead worker's gradients are gone: all that it computed of the step, with what it did for others.
+            #expect(RunAccount(record).incidents.allSatisfy { $0.microbatchesLost < 8 })
+        }
+
+        @Test func `moments that only the dead had come back from the newest checkpoint`() throws {
+            let run = try TestRun(), settings = ["checkpoint.every=4"]
+            let record = try run.expectFinished(run.train(workers: 3, settings, faults: ["crash worker=1 step=40"], options: options("zero1")), settings)
+            #expect(record.setbacks.contains { $0.kind == .rewind })
+        }
+
+        @Test func `the loss of a pair of partners goes back to a checkpoint`() throws {
+            let run = try TestRun(), settings = ["checkpoint.every=4"], faults = ["crash worker=1 step=40", "crash worker=2 step=40"]
+            let record = try run.expectFinished(run.train(workers: 4, settings, faults: faults, options: options("zero1+shadow")), settings)
+            #expect(record.setbacks.contains { $0.kind == .rewind } && record.incidents.count == 2)
+        }
+
+        @Test(arguments: ["firstMoment", "parameters"], [1, 2])
+        func `a bit that flips in an owner's memory or its partner's is found, and only that worker goes`(target: String, worker: Int) throws {
+            let run = try TestRun()
+            let record = try run.expectFinished(run.train(workers: 3, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options("zero1+shadow")))
+            let incident = try #require(record.incidents.first)
+            #expect(record.incidents.count == 1 && incident.kind == .memory && incident.slot == worker && incident.fault == 0)
+            #expect(record.setbacks.isEmpty)
+        }
+
+        @Test(arguments: [FaultPoint.forward, .reduce])
+        func `a worker that hangs is found and ended`(point: FaultPoint) throws {
+            let run = try TestRun()
+            let record = try run.expectFinished(run.train(workers: 3, faults: ["hang worker=1 step=13 point=\(point)"], options: options("ddp")))
+            #expect(record.incidents.contains { $0.kind == .hang && $0.slot == 1 && $0.fault == 0 })
+        }
+
+        @Test(arguments: ["elastic", "discard", "restart"])
+        func `every policy ends with the same bits`(policy: String) throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10"]
+            try run.expectFinished(run.train(workers: 3, settings, faults: ["crash worker=1 step=25"], options: options("ddp") + ["--policy", policy]), settings)
+        }
+
+        @Test func `an interrupted run goes on, with other workers and in shared memory`() throws {
+            let run = try TestRun(), settings = ["steps=400"]
+            let command = try run.train(workers: 2, settings, options: options("zero1"))
+            try command.wait(for: "view 1: the run begins")
+            command.signal(SIGINT)
+            try run.expectInterrupted(command)
+            try run.expectFinished(run.resume("--workers", "3", "--transport", "shared", "--sharding", "ddp"), settings, steps: 400)
+        }
+
+        @Test func `a launcher that is killed leaves workers that go, and a run that resumes`() throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10"]
+            let command = try run.train(workers: 3, settings, faults: ["crash launcher step=30 point=commit"], options: options("ddp"))
+            #expect(command.finish() == .signalled(9))
+            let gone = eventually(limitSeconds: 10) { run.workers.isEmpty }
+            #expect(gone)
+            try run.expectFinished(run.resume(), settings)
+        }
+
+        @Test func `what does not go with messages is refused`() throws {
+            let run = try TestRun()
+            run.expectRefused(try run.train(workers: 2, options: ["--sharding", "zero1"]), .usage, "--transport gloo")
+            run.expectRefused(try run.train(workers: 2, options: ["--transport", "gloo", "--audit", "0.5"]), .usage, "--audit 0.5")
+            run.expectRefused(try run.train(workers: 2, faults: ["nonfinite worker=1 step=3"], options: ["--transport", "gloo"]), .usage, "nonfinite")
+            run.expectRefused(try run.train(workers: 2, options: options("zero1+parity")), .usage, "zero1+shadow")
+        }
+    }
+}
