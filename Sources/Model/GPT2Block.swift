@@ -8,7 +8,7 @@ import RunSpec
 ///
 /// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
 /// slice, C width, F hidden width.
-struct GPT2Block {
+struct GPT2Block: Block {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
     let at: Offsets
     let attention: Attention, residual: ResidualSum, scratch: Scratch
@@ -72,10 +72,9 @@ struct GPT2Block {
         hidden = arena.carve(rows * hiddenWidth)
     }
 
-    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.project1, up: w + at.expand, down: w + at.project2) }
+        if slice.isFirst { scratch.turn(qkv: w + at.qkv, output: w + at.project1, up: w + at.expand, down: w + at.project2) }
         // mid (R, C) = x + bias now; the product with project1 adds the rest
         LayerNorm.forward(
             out: normed, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
@@ -95,8 +94,6 @@ struct GPT2Block {
                          dropping, slice, .feedForward(layer: layer))
     }
 
-    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F) = (rows, width, hiddenWidth)
         let (dX, dRows, dPacked, dHidden) =

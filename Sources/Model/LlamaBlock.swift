@@ -9,7 +9,7 @@ import RunSpec
 /// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
 /// slice, C width, F hidden width, P packed width of queries, keys and values. Query, key and value matrices are
 /// adjacent, gate and up matrices too: one product each.
-struct LlamaBlock {
+struct LlamaBlock: Block {
     let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
     let at: Offsets
     let attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch
@@ -96,10 +96,9 @@ struct LlamaBlock {
         hidden = arena.carve(rows * 2 * hiddenWidth)
     }
 
-    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
     func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.output, up: w + at.gateUp, down: w + at.down) }
+        if slice.isFirst { scratch.turn(qkv: w + at.qkv, output: w + at.output, up: w + at.gateUp, down: w + at.down) }
         // mid (R, C) = x now; the product with output adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
@@ -118,8 +117,6 @@ struct LlamaBlock {
                          dropping, slice, .feedForward(layer: layer))
     }
 
-    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
     func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
         let (dX, dRows, dPacked, dHidden) =

@@ -33,6 +33,9 @@ package struct ParameterLayout: Sendable {
     package private(set) var slots: [ParameterSlot] = []
     /// Floats in the flat vector, padding included, a multiple of 16.
     package private(set) var count = 0
+    /// The flat vector cut in order and without gaps: embedding tables; layer 0 … layer L − 1; final norm and, if it is
+    /// not tied, head. What a pass reads together and is gathered, sent and released together.
+    package private(set) var blocks: [Range<Int>] = []
     /// Parameters of the model, padding not included. A tied head counts once.
     package var parameterCount: Int { slots.reduce(0) { $0 + $1.count } }
 
@@ -45,6 +48,8 @@ package struct ParameterLayout: Sendable {
         case .llama: addLlama(config)
         }
     }
+
+    private mutating func endBlock() { blocks.append((blocks.last?.upperBound ?? 0)..<count) }
 
     /// The slot called `name`; asking for one that does not exist is a programmer's error.
     package subscript(name: String) -> ParameterSlot {
@@ -63,6 +68,7 @@ package struct ParameterLayout: Sendable {
         let (C, F) = (config.width, config.hidden)
         addMatrix("wte.weight", [config.vocabulary, C], transposed: false)
         addMatrix("wpe.weight", [config.context, C], transposed: false)
+        endBlock()
         for l in 0..<config.layers {
             addNorm("h.\(l).ln_1", C, bias: config.bias)
             addLinear("h.\(l).attn.c_attn", [3 * C, C], bias: config.bias)
@@ -70,14 +76,17 @@ package struct ParameterLayout: Sendable {
             addNorm("h.\(l).ln_2", C, bias: config.bias)
             addLinear("h.\(l).mlp.c_fc", [F, C], bias: config.bias)
             addLinear("h.\(l).mlp.c_proj", [C, F], bias: config.bias, residualOf: config)
+            endBlock()
         }
         addNorm("ln_f", C, bias: config.bias)
         if !config.tied { addMatrix("lm_head.weight", [config.vocabulary, C], transposed: false) }
+        endBlock()
     }
 
     private mutating func addLlama(_ config: ModelConfig) {
         let (C, F, KV) = (config.width, config.hidden, config.keyValueHeads * config.headWidth)
         addMatrix("model.embed_tokens.weight", [config.vocabulary, C], transposed: false)
+        endBlock()
         for l in 0..<config.layers {
             let layer = "model.layers.\(l)"
             addNorm("\(layer).input_layernorm", C, bias: false)
@@ -89,9 +98,11 @@ package struct ParameterLayout: Sendable {
             addMatrix("\(layer).mlp.gate_proj.weight", [F, C], transposed: false, packed: true)
             addMatrix("\(layer).mlp.up_proj.weight", [F, C], transposed: false)
             addMatrix("\(layer).mlp.down_proj.weight", [C, F], transposed: false, residualOf: config)
+            endBlock()
         }
         addNorm("model.norm", C, bias: false)
         if !config.tied { addMatrix("lm_head.weight", [config.vocabulary, C], transposed: false) }
+        endBlock()
     }
 
     private mutating func addNorm(_ name: String, _ width: Int, bias: Bool) {

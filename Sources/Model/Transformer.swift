@@ -23,6 +23,11 @@ package final class Transformer {
     private let inputs: UnsafeMutablePointer<Int32>
     /// Dropout of the last forward pass; the backward pass makes the same masks.
     private var dropping: Dropping?
+    /// For every block the ranges of the flat gradient that nobody overwrites: padding, gains and biases, the token table
+    /// if the head is not tied to it.
+    private let accumulated: [[Range<Int>]]
+    /// The block of the final norm.
+    private var lastBlock: Int { config.layers + 1 }
 
     // Places in the flat vector.
     private let tokenTable: Int, positionTable: Int?, finalNorm: Int, finalNormBias: Int?, headMatrix: Int
@@ -53,6 +58,7 @@ package final class Transformer {
         }
         finalNormBias = layout.slot(named: "ln_f.bias")?.offset
         headMatrix = config.tied ? tokenTable : layout["lm_head.weight"].offset
+        accumulated = layout.blocks.map { layout.accumulated(in: $0, tied: config.tied) }
     }
 
     deinit {
@@ -64,19 +70,22 @@ package final class Transformer {
     /// - Parameters:
     ///   - parameters: `layout.count` floats.
     ///   - dropout: nil evaluates without dropout; ignored if the configuration's probability is 0.
-    package func forward(
-        parameters: UnsafePointer<Float>, inputs: UnsafePointer<Int32>, dropout: DropoutKey?
-    ) {
+    package func forward<P: Peers>(
+        parameters: UnsafePointer<Float>, inputs: UnsafePointer<Int32>, dropout: DropoutKey?, peers: P = Alone()
+    ) throws(P.Failure) {
         let (R, C) = (rows, config.width)
         dropping = config.dropout > 0 ? dropout.map { Dropping(key: $0, probability: config.dropout) } : nil
         self.inputs.update(from: inputs, count: R)
+        try peers.willRead(block: 0, in: .forward)
         Embedding.forward(
             out: windows.embedded, tokens: inputs, table: parameters + tokenTable,
             positions: parameters.at(positionTable), rows: R, width: C, vocabulary: config.vocabulary,
             context: config.context)
+        try peers.hasRead(block: 0, in: .forward)
         dropping?.mask(.embedding).apply(windows.embedded, base: nil, windows.embedded, first: 0, count: R * C)
-        for block in windows.gpt2 { block.forward(parameters, dropping) }
-        for block in windows.llama { block.forward(parameters, dropping) }
+        try forward(windows.gpt2, parameters, peers)
+        try forward(windows.llama, parameters, peers)
+        try peers.willRead(block: lastBlock, in: .forward)
         switch config.family {
         case .gpt2:
             LayerNorm.forward(
@@ -88,21 +97,34 @@ package final class Transformer {
                 out: windows.normed, rstd: windows.rstd, next: nil, x: windows.last, gain: parameters + finalNorm,
                 rows: R, width: C, epsilon: Float(config.normEpsilon))
         }
+        try peers.hasRead(block: lastBlock, in: .forward)
+    }
+
+    private func forward<B: Block, P: Peers>(
+        _ blocks: [B], _ parameters: UnsafePointer<Float>, _ peers: P
+    ) throws(P.Failure) {
+        for block in blocks {
+            if block.slice.isFirst { try peers.willRead(block: 1 + block.layer, in: .forward) }
+            block.forward(parameters, dropping)
+            if block.slice.isLast { try peers.hasRead(block: 1 + block.layer, in: .forward) }
+        }
     }
 
     /// After `forward` with the same parameters: the sum of the token losses, and its gradient (the sum's, not the
     /// mean's) in `gradient` (`layout.count` floats), which is overwritten, padding with zeros.
     /// - Parameter targets: (B, T); −1 means no target: no loss and no gradient from that row.
-    package func backward(
-        parameters: UnsafePointer<Float>, targets: UnsafePointer<Int32>, gradient: UnsafeMutablePointer<Float>
-    ) -> Double {
+    package func backward<P: Peers>(
+        parameters: UnsafePointer<Float>, targets: UnsafePointer<Int32>, gradient: UnsafeMutablePointer<Float>,
+        peers: P = Alone()
+    ) throws(P.Failure) -> Double {
         let (R, C) = (rows, config.width), (dX, dNormed) = (windows.scratch.dX, windows.dNormed)
-        for range in windows.accumulated {
-            (gradient + range.lowerBound).update(repeating: 0, count: range.count)
-        }
+        try peers.willRead(block: lastBlock, in: .backward)
+        if config.tied { try peers.willRead(block: 0, in: .backward) }
+        clear(block: lastBlock, of: gradient)
         windows.head.backward(
             losses: rowLosses, dX: dNormed, dW: gradient + headMatrix, x: windows.normed, w: parameters + headMatrix,
             targets: targets)
+        if config.tied { try peers.hasRead(block: 0, in: .backward) }
         dX.update(repeating: 0, count: R * C)
         switch config.family {
         case .gpt2:
@@ -115,8 +137,11 @@ package final class Transformer {
                 dX: dX, dGain: gradient + finalNorm, out: windows.normed, dOut: dNormed, x: windows.last,
                 rstd: windows.rstd, gain: parameters + finalNorm, rows: R, width: C)
         }
-        for block in windows.gpt2.reversed() { block.backward(parameters, gradient, dropping) }
-        for block in windows.llama.reversed() { block.backward(parameters, gradient, dropping) }
+        try peers.hasRead(block: lastBlock, in: .backward)
+        try peers.gradientIsComplete(block: lastBlock)
+        try backward(windows.gpt2, parameters, gradient, peers)
+        try backward(windows.llama, parameters, gradient, peers)
+        clear(block: 0, of: gradient)
         dropping?.mask(.embedding).apply(dX, base: nil, dX, first: 0, count: R * C)
         // A tied head has already written its share to the token table's gradient.
         Embedding.addTokenGradient(gradient + tokenTable, tokens: inputs, dOut: dX, rows: R, width: C)
@@ -124,15 +149,44 @@ package final class Transformer {
             Embedding.positionGradient(
                 gradient + positionTable, dOut: dX, sequences: sequences, context: config.context, width: C)
         }
+        try peers.gradientIsComplete(block: 0)
         return sum(rowLosses, R)
+    }
+
+    private func backward<B: Block, P: Peers>(
+        _ blocks: [B], _ parameters: UnsafePointer<Float>, _ gradient: UnsafeMutablePointer<Float>, _ peers: P
+    ) throws(P.Failure) {
+        for block in blocks.reversed() {
+            let number = 1 + block.layer
+            if block.slice.isLast {
+                try peers.willRead(block: number, in: .backward)
+                clear(block: number, of: gradient)
+            }
+            block.backward(parameters, gradient, dropping)
+            if block.slice.isFirst {
+                try peers.hasRead(block: number, in: .backward)
+                try peers.gradientIsComplete(block: number)
+            }
+        }
+    }
+
+    /// Zeroes what the block's backward pass adds to and what it leaves alone.
+    private func clear(block: Int, of gradient: UnsafeMutablePointer<Float>) {
+        for range in accumulated[block] {
+            (gradient + range.lowerBound).update(repeating: 0, count: range.count)
+        }
     }
 
     /// After `forward` with the same parameters: the summed token losses of each sequence, `into` (B).
     /// - Parameter targets: (B, T); −1 means no target.
-    package func losses(
-        parameters: UnsafePointer<Float>, targets: UnsafePointer<Int32>, into: UnsafeMutablePointer<Double>
-    ) {
+    package func losses<P: Peers>(
+        parameters: UnsafePointer<Float>, targets: UnsafePointer<Int32>, into: UnsafeMutablePointer<Double>,
+        peers: P = Alone()
+    ) throws(P.Failure) {
+        let block = config.tied ? 0 : lastBlock
+        try peers.willRead(block: block, in: .forward)
         windows.head.forward(losses: rowLosses, x: windows.normed, w: parameters + headMatrix, targets: targets)
+        try peers.hasRead(block: block, in: .forward)
         for sequence in 0..<sequences { into[sequence] = sum(rowLosses + sequence * config.context, config.context) }
     }
 
@@ -172,9 +226,6 @@ private struct Windows {
     /// Layer by layer, the slices of each in order. One of the two is empty.
     let gpt2: [GPT2Block], llama: [LlamaBlock]
     let head: Head, scratch: Scratch, rotary: LlamaBlock.Rotary?
-    /// The ranges of the flat gradient that nobody overwrites: padding, gains and biases, the token table if the head
-    /// is not tied to it.
-    let accumulated: [Range<Int>]
 
     init(_ config: ModelConfig, _ layout: ParameterLayout, sequences: Int, arena: Arena) {
         let rows = sequences * config.context, size = rows * config.width
@@ -209,13 +260,19 @@ private struct Windows {
         mean = arena.carve(rows)
         rstd = arena.carve(rows)
         head = Head(config, rows: rows, arena: arena)
-        var accumulated: [Range<Int>] = [], end = 0
-        for (number, slot) in layout.slots.enumerated() {
-            if end < slot.offset { accumulated.append(end..<slot.offset) }
+    }
+}
+
+extension ParameterLayout {
+    /// The ranges of a block's gradient that a backward pass adds to or leaves alone.
+    fileprivate func accumulated(in block: Range<Int>, tied: Bool) -> [Range<Int>] {
+        var ranges: [Range<Int>] = [], end = block.lowerBound
+        for slot in slots where block.contains(slot.offset) {
+            if end < slot.offset { ranges.append(end..<slot.offset) }
             end = slot.offset + slot.count
-            if slot.shape.count == 1 || number == 0 && !config.tied { accumulated.append(slot.offset..<end) }
+            if slot.shape.count == 1 || slot.offset == 0 && !tied { ranges.append(slot.offset..<end) }
         }
-        if end < layout.count { accumulated.append(end..<layout.count) }
-        self.accumulated = accumulated
+        if end < block.upperBound { ranges.append(end..<block.upperBound) }
+        return ranges
     }
 }

@@ -1,0 +1,118 @@
+import Model
+import RunSpec
+import Testing
+
+@Suite("What a pass tells its peers") struct PeersTests {
+    /// Two slices.
+    private static let sequences = 30
+
+    @Test("with only the blocks at hand that the pass asked for, every bit stays the same",
+          arguments: ModelConfig.Family.allCases, [0, 0.2])
+    func gatheredBlocks(family: ModelConfig.Family, dropout: Double) {
+        for tied in [true, false] {
+            var config = small(family, dropout: dropout)
+            config.tied = tied
+            let sample = Sample(config, sequences: Self.sequences), model = sample.model
+            let key = DropoutKey(seed: 1, step: 2, leaf: 3)
+            let (loss, gradient) = sample.run(key)
+            var losses = [Double](repeating: .nan, count: Self.sequences), shardedLosses = losses
+            model.losses(parameters: sample.parameters, targets: sample.targets, into: &losses)
+
+            let sharded = Sharded(sample)
+            model.forward(parameters: sharded.parameters, inputs: sample.inputs, dropout: key, peers: sharded)
+            let found = model.backward(
+                parameters: sharded.parameters, targets: sample.targets, gradient: sharded.gradient, peers: sharded)
+            model.losses(parameters: sharded.parameters, targets: sample.targets, into: &shardedLosses, peers: sharded)
+
+            #expect(found == loss && shardedLosses == losses)
+            #expect(sharded.complete.map(\.bitPattern) == gradient.map(\.bitPattern))
+            #expect(sharded.atHand.isEmpty)
+            #expect(sharded.completed == Array((0...config.layers + 1).reversed()))
+        }
+    }
+
+    @Test("what a peer throws ends the pass, and the next pass owes nothing to it",
+          arguments: ModelConfig.Family.allCases)
+    func failure(family: ModelConfig.Family) {
+        let sample = Sample(small(family), sequences: Self.sequences), model = sample.model, (loss, gradient) = sample.run()
+        var found = [Float](repeating: .nan, count: gradient.count), calls = 0
+        func attempt(failingAt call: Int) throws -> Double {
+            let peers = Failing(call: call)
+            defer { calls = peers.calls }
+            try model.forward(parameters: sample.parameters, inputs: sample.inputs, dropout: nil, peers: peers)
+            return try model.backward(
+                parameters: sample.parameters, targets: sample.targets, gradient: &found, peers: peers)
+        }
+        #expect(throws: Never.self) { try attempt(failingAt: .max) }
+        let all = calls
+        // A read begins and ends for 4 blocks forward, 3 backward and the tied table; 4 gradients are completed.
+        #expect(all == 2 * (4 + 3 + 1) + 4)
+
+        for call in 0..<all {
+            #expect(throws: Failing.Gone.self) { try attempt(failingAt: call) }
+            #expect(calls == call + 1)
+        }
+        #expect(try! attempt(failingAt: .max) == loss && found == gradient)
+    }
+}
+
+/// Parameters of which only the blocks being read are there, all else not a number; a gradient that is taken away block
+/// by block.
+private final class Sharded: Peers {
+    typealias Failure = Never
+    let whole: [Float], blocks: [Range<Int>]
+    let parameters, gradient: UnsafeMutablePointer<Float>
+    private(set) var complete: [Float], completed: [Int] = [], atHand: Set<Int> = []
+
+    init(_ sample: Sample) {
+        whole = sample.parameters
+        blocks = sample.model.layout.blocks
+        parameters = .allocate(capacity: whole.count)
+        gradient = .allocate(capacity: whole.count)
+        parameters.initialize(repeating: .nan, count: whole.count)
+        gradient.initialize(repeating: .nan, count: whole.count)
+        complete = Array(repeating: .nan, count: whole.count)
+    }
+
+    deinit {
+        parameters.deallocate()
+        gradient.deallocate()
+    }
+
+    func willRead(block: Int, in pass: Pass) {
+        #expect(atHand.insert(block).inserted)
+        // Two at a time at most, which is what a gathering worker has room for.
+        #expect(atHand.count <= 2)
+        for i in blocks[block] { parameters[i] = whole[i] }
+    }
+
+    func hasRead(block: Int, in pass: Pass) {
+        #expect(atHand.remove(block) != nil)
+        for i in blocks[block] { parameters[i] = .nan }
+    }
+
+    func gradientIsComplete(block: Int) {
+        completed.append(block)
+        for i in blocks[block] {
+            complete[i] = gradient[i]
+            gradient[i] = .nan
+        }
+    }
+}
+
+/// A peer that is lost at one of the calls.
+private final class Failing: Peers {
+    struct Gone: Error {}
+    let call: Int
+    private(set) var calls = 0
+
+    init(call: Int) { self.call = call }
+
+    private func count() throws(Gone) {
+        calls += 1
+        if calls - 1 == call { throw Gone() }
+    }
+    func willRead(block: Int, in pass: Pass) throws(Gone) { try count() }
+    func hasRead(block: Int, in pass: Pass) throws(Gone) { try count() }
+    func gradientIsComplete(block: Int) throws(Gone) { try count() }
+}
