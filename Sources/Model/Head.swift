@@ -9,6 +9,8 @@ struct Head {
     let chunk: Int, stride: Int
     /// (chunk, stride)
     private let logits: UnsafeMutablePointer<Float>
+    /// (R, C): the gradient with respect to the head's input.
+    let dX: UnsafeMutablePointer<Float>
 
     /// Floats of logits at a time: 64 MiB, 333 rows of GPT-2's 50,257. The head's matrix and its gradient are read and
     /// written for every chunk: with 83 rows a chunk two layers of GPT-2 small and its head took a quarter longer.
@@ -20,6 +22,7 @@ struct Head {
         vocabulary = config.vocabulary
         stride = Arena.wholeLines(vocabulary)
         chunk = min(rows, max(16, Self.limit / stride))
+        dX = arena.carve(rows * width)
         logits = arena.carve(chunk * stride)
     }
 
@@ -40,8 +43,8 @@ struct Head {
 
     /// `losses` (R) as `forward` has them; overwrites `dX` (R, C) and `dW` (V, C) with the gradient of their sum.
     func backward(
-        losses: UnsafeMutablePointer<Double>, dX: UnsafeMutablePointer<Float>, dW: UnsafeMutablePointer<Float>,
-        x: UnsafePointer<Float>, w: UnsafePointer<Float>, targets: UnsafePointer<Int32>
+        losses: UnsafeMutablePointer<Double>, dW: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>,
+        w: UnsafePointer<Float>, targets: UnsafePointer<Int32>
     ) {
         for first in Swift.stride(from: 0, to: rows, by: chunk) {
             let count = min(chunk, rows - first), x = x + first * width

@@ -39,6 +39,9 @@ package struct ParameterLayout: Sendable {
     /// Parameters of the model, padding not included. A tied head counts once.
     package var parameterCount: Int { slots.reduce(0) { $0 + $1.count } }
 
+    /// The token table: what a tied head reads too.
+    package var tokenTable: Range<Int> { slots[0].offset..<slots[0].offset + slots[0].count }
+
     private var index: [String: Int] = [:]
 
     package init(_ config: ModelConfig) {

@@ -10,8 +10,9 @@ package protocol Peers {
     /// The pass no longer reads the parameters of `block`, unless another `willRead` says so: where the head is tied the
     /// backward pass begins with the block of the embedding tables too.
     func hasRead(block: Int, in pass: Pass) throws(Failure)
-    /// The gradient of `block` is in its final place and value, and the pass touches it no more. What the range held
-    /// before `backward` does not matter; but until this call nobody else may write there.
+    /// The gradient of `block` is in its final place and value, and the pass touches it no more. Of the block of the
+    /// embedding tables a last stage that is not the first reports the token table, its tied head's share. What the range
+    /// held before `backward` does not matter, but for that share (see there); until this call nobody else may write there.
     func gradientIsComplete(block: Int) throws(Failure)
 }
 

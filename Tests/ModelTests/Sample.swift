@@ -19,7 +19,8 @@ struct Sample {
     var parameters: [Float]
     var inputs: [Int32], targets: [Int32]
 
-    init(_ config: ModelConfig, sequences: Int, seed: UInt64 = 1) {
+    /// - Parameter tokenSeed: nil if the tokens have the parameters' seed.
+    init(_ config: ModelConfig, sequences: Int, seed: UInt64 = 1, tokenSeed: UInt64? = nil) {
         openblas_set_num_threads(1)
         self.config = config
         model = Transformer(config, sequences: sequences)
@@ -29,7 +30,7 @@ struct Sample {
         for slot in model.layout.slots where slot.decays {
             for i in slot.offset..<slot.offset + slot.count { parameters[i] *= 10 }
         }
-        let generator = Philox(key: seed)
+        let generator = Philox(key: tokenSeed ?? seed)
         func tokens(_ stream: UInt32) -> [Int32] {
             (0..<sequences * config.context).map {
                 Int32(generator.uniform(.tales, stream, 0, index: UInt32($0)) * Double(config.vocabulary))
