@@ -10,7 +10,10 @@ struct Activations {
     /// Nil before the last stage.
     let finalNorm: FinalNorm?
 
-    init(_ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, _ workspace: Workspace, arena: Arena) {
+    init(
+        _ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, _ workspace: Workspace,
+        arena: Arena
+    ) {
         let rows = sequences * config.context, size = rows * config.width
         input = arena.carve(size)
         var x = input, gpt2: [GPT2Block] = [], llama: [LlamaBlock] = []
@@ -45,14 +48,12 @@ struct Workspace {
     /// Nil before the last stage.
     let head: Head?
 
-    init(_ config: ModelConfig, _ part: ModelPart, sequences: Int, arena: Arena) {
+    init(_ config: ModelConfig, _ share: Share, _ part: ModelPart, sequences: Int, arena: Arena) {
         let rows = sequences * config.context, slice = Slice.of(config, sequences: sequences)[0]
-        scratch = Scratch(config, rows: rows, sliceRows: slice.rows, arena: arena)
-        attention = Attention(config, sequences: slice.sequences, arena: arena)
-        residual = ResidualSum(
-            rows: slice.rows, width: config.width,
-            branch: arena.carve(config.dropout > 0 ? slice.rows * config.width : 0))
-        rotary = config.family == .llama ? LlamaBlock.Rotary(config, arena: arena) : nil
-        head = part.isLast(of: config) ? Head(config, rows: rows, arena: arena) : nil
+        scratch = Scratch(share, config.family, rows: rows, sliceRows: slice.rows, arena: arena)
+        attention = Attention(share, context: config.context, sequences: slice.sequences, arena: arena)
+        residual = ResidualSum(share, drops: config.dropout > 0, rows: slice.rows, arena: arena)
+        rotary = config.family == .llama ? LlamaBlock.Rotary(share, context: config.context, arena: arena) : nil
+        head = part.isLast(of: config) ? Head(share, vocabulary: config.vocabulary, rows: rows, arena: arena) : nil
     }
 }

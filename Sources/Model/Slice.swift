@@ -30,9 +30,11 @@ protocol Block {
     var layer: Int { get }
     var slice: Slice { get }
     /// Reads its rows of the layer's input and writes those of its output; keeps what `backward` needs.
-    func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?)
+    func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure)
     /// Turns this slice's rows of `Scratch.dX` from the gradient with respect to the output into that with respect to the
     /// input. Adds to the layer's part of the flat gradient `dW`; but the last slice, which comes first, overwrites
     /// matrices.
-    func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?)
+    func backward<P: Peers>(
+        _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
+    ) throws(P.Failure)
 }

@@ -4,7 +4,8 @@ import RunSpec
 /// A transformer of the GPT-2 or the Llama family, or a part of one, for microbatches of one fixed shape: forward and
 /// backward, written out. It owns activations and scratch, all allocated at the start; parameters and gradients are the
 /// caller's, flat vectors in the order of `layout`, of which a part touches its own blocks only. The same inputs give the
-/// same bits, whatever the addresses and however the layers are divided. Not thread-safe.
+/// same bits, whatever the addresses and however the layers are divided among stages; where ranks share each layer, sums
+/// are taken in other places and round otherwise. Not thread-safe.
 ///
 /// Legend: B sequences, T positions each (the configuration's context), R = B·T rows, C width, V vocabulary.
 package final class Transformer {
@@ -41,9 +42,12 @@ package final class Transformer {
         let part = part ?? .whole(config)
         precondition(!part.layers.isEmpty && part.layers.lowerBound >= 0 && part.layers.upperBound <= config.layers,
                      "layers \(part.layers) of \(config.layers)")
-        let (arena, workspace) = Arena.carving { Workspace(config, part, sequences: sequences, arena: $0) }
+        let layout = ParameterLayout(config, rank: part.rank, degree: part.degree)
+        let (arena, workspace) = Arena.carving {
+            Workspace(config, layout.share, part, sequences: sequences, arena: $0)
+        }
         workspace.rotary?.fill(base: config.ropeTheta)
-        self.init(config, ParameterLayout(config), part, sequences: sequences, workspace, workspaceArena: arena)
+        self.init(config, layout, part, sequences: sequences, workspace, workspaceArena: arena)
     }
 
     /// Another microbatch's activations beside those of `other`: of one part several microbatches can be in flight, each
@@ -98,6 +102,7 @@ package final class Transformer {
     package func forward<P: Peers>(
         parameters: UnsafePointer<Float>, inputs: UnsafePointer<Int32>?, dropout: DropoutKey?, peers: P = Alone()
     ) throws(P.Failure) {
+        precondition(peers.degree == part.degree, "\(peers.degree) ranks with a share of \(part.degree)")
         precondition((inputs != nil) == part.isFirst, "tokens are for the stage of the first layer, not for layers \(part.layers)")
         dropping = config.dropout > 0 ? dropout.map { Dropping(key: $0, probability: config.dropout) } : nil
         if let inputs { try embed(inputs, parameters, peers) }
@@ -115,9 +120,11 @@ package final class Transformer {
         self.inputs.update(from: inputs, count: rows)
         try peers.willRead(block: 0, in: .forward)
         Embedding.forward(
-            out: input, tokens: inputs, table: parameters + tokenTable, positions: parameters.at(positionTable),
-            rows: rows, width: config.width, vocabulary: config.vocabulary, context: config.context)
+            out: input, tokens: inputs, table: parameters + tokenTable,
+            positions: part.rank == 0 ? parameters.at(positionTable) : nil, rows: rows, width: config.width,
+            vocabulary: config.vocabulary, held: layout.share.tokens, context: config.context)
         try peers.hasRead(block: 0, in: .forward)
+        if part.degree > 1 { try peers.sum(input, count: rows * config.width) }
         dropping?.mask(.embedding).apply(input, base: nil, input, first: 0, count: rows * config.width)
     }
 
@@ -126,7 +133,7 @@ package final class Transformer {
     ) throws(P.Failure) {
         for block in blocks {
             if block.slice.isFirst { try peers.willRead(block: 1 + block.layer, in: .forward) }
-            block.forward(parameters, dropping)
+            try block.forward(parameters, dropping, peers)
             if block.slice.isLast { try peers.hasRead(block: 1 + block.layer, in: .forward) }
         }
     }
@@ -159,8 +166,9 @@ package final class Transformer {
         let (head, finalNorm) = ending
         try peers.willRead(block: lastBlock, in: .backward)
         if config.tied { try peers.willRead(block: 0, in: .backward) }
-        head.backward(
-            losses: rowLosses, dW: gradient + headMatrix, x: finalNorm.out, w: parameters + headMatrix, targets: targets)
+        try head.backward(
+            losses: rowLosses, dW: gradient + headMatrix, x: finalNorm.out, w: parameters + headMatrix, targets: targets,
+            peers)
         if config.tied {
             try peers.hasRead(block: 0, in: .backward)
             if !part.isFirst { try peers.gradientIsComplete(block: 0) }
@@ -178,7 +186,7 @@ package final class Transformer {
         clear(block: 0, of: gradient)
         dropping?.mask(.embedding).apply(dX, base: nil, dX, first: 0, count: rows * C)
         // A tied head has already written its share to the token table's gradient.
-        Embedding.addTokenGradient(gradient + tokenTable, tokens: inputs, dOut: dX, rows: rows, width: C)
+        Embedding.addTokenGradient(gradient + tokenTable, tokens: inputs, dOut: dX, rows: rows, width: C, held: layout.share.tokens)
         if let positionTable {
             Embedding.positionGradient(
                 gradient + positionTable, dOut: dX, sequences: sequences, context: config.context, width: C)
@@ -195,7 +203,7 @@ package final class Transformer {
                 try peers.willRead(block: number, in: .backward)
                 clear(block: number, of: gradient)
             }
-            block.backward(parameters, gradient, dropping)
+            try block.backward(parameters, gradient, dropping, peers)
             if block.slice.isFirst {
                 try peers.hasRead(block: number, in: .backward)
                 try peers.gradientIsComplete(block: number)
@@ -218,14 +226,14 @@ package final class Transformer {
     ) throws(P.Failure) {
         let (head, finalNorm) = ending, block = config.tied ? 0 : lastBlock
         try peers.willRead(block: block, in: .forward)
-        head.forward(losses: rowLosses, x: finalNorm.out, w: parameters + headMatrix, targets: targets)
+        try head.forward(losses: rowLosses, x: finalNorm.out, w: parameters + headMatrix, targets: targets, peers)
         try peers.hasRead(block: block, in: .forward)
         for sequence in 0..<sequences { into[sequence] = sum(rowLosses + sequence * config.context, config.context) }
     }
 
     /// After `forward` with the same parameters: the V logits of row `row` = sequence · T + position.
     package func logits(parameters: UnsafePointer<Float>, row: Int, into: UnsafeMutablePointer<Float>) {
-        precondition(row >= 0 && row < rows, "row \(row) of \(rows)")
+        precondition(row >= 0 && row < rows && part.degree == 1, "row \(row) of \(rows), \(part.degree) ranks")
         let (head, finalNorm) = ending
         head.logits(out: into, x: finalNorm.out + row * config.width, w: parameters + headMatrix)
     }
@@ -264,7 +272,7 @@ extension ParameterLayout {
         var ranges: [Range<Int>] = [], end = block.lowerBound
         for slot in slots where block.contains(slot.offset) {
             if end < slot.offset { ranges.append(end..<slot.offset) }
-            end = slot.offset + slot.count
+            end = slot.offset + slot.filled
             if slot.shape.count == 1 || slot.offset == 0 && !tied { ranges.append(slot.offset..<end) }
         }
         if end < block.upperBound { ranges.append(end..<block.upperBound) }

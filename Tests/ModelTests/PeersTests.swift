@@ -91,6 +91,10 @@ private final class Sharded: Peers {
         for i in blocks[block] { parameters[i] = .nan }
     }
 
+    let degree = 1
+    func sum(_ values: UnsafeMutablePointer<Float>, count: Int) {}
+    func max(_ values: UnsafeMutablePointer<Float>, count: Int) {}
+
     func gradientIsComplete(block: Int) {
         completed.append(block)
         for i in blocks[block] {
@@ -103,6 +107,8 @@ private final class Sharded: Peers {
 /// A peer that is lost at one of the calls.
 private final class Failing: Peers {
     struct Gone: Error {}
+    typealias Failure = Gone
+    let degree = 1
     let call: Int
     private(set) var calls = 0
 
@@ -115,4 +121,6 @@ private final class Failing: Peers {
     func willRead(block: Int, in pass: Pass) throws(Gone) { try count() }
     func hasRead(block: Int, in pass: Pass) throws(Gone) { try count() }
     func gradientIsComplete(block: Int) throws(Gone) { try count() }
+    func sum(_ values: UnsafeMutablePointer<Float>, count: Int) throws(Gone) { try self.count() }
+    func max(_ values: UnsafeMutablePointer<Float>, count: Int) throws(Gone) { try self.count() }
 }
