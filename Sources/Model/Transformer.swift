@@ -18,7 +18,7 @@ package final class Transformer {
     package let rows: Int
 
     /// Own what the windows point to.
-    private let arena: Arena, workspaceArena: Arena
+    let arena: Arena, workspaceArena: Arena
     private let activations: Activations, workspace: Workspace
     /// (R): the loss at every row.
     private let rowLosses: UnsafeMutablePointer<Double>
@@ -243,20 +243,6 @@ package final class Transformer {
             preconditionFailure("layers \(part.layers) of \(config.layers) have no head")
         }
         return (head, finalNorm)
-    }
-
-    /// Floating-point operations of forward and backward per token, a multiplication and an addition counted as two:
-    /// 6 · N + 6 · L · C · (T + 1).
-    ///
-    /// N counts the entries of all matrices that multiply a row: those of the blocks and the head (tied or not), not
-    /// the embedding tables, which are looked up. Attention: a query sees (T + 1) / 2 keys on average, each costs 2 · C
-    /// for the score and 2 · C for the sum of values, and the backward pass costs twice the forward pass:
-    /// 3 · 4 · C · (T + 1) / 2 per layer. What the program computes twice or masks does not count.
-    package static func flopsPerToken(_ config: ModelConfig) -> Double {
-        let (C, F, P) = (config.width, config.hidden, config.packedWidth)
-        let feedForward = (config.family == .llama ? 3 : 2) * C * F
-        let matrices = config.layers * (C * P + C * C + feedForward) + config.vocabulary * C
-        return 6 * Double(matrices) + 6 * Double(config.layers * C * (config.context + 1))
     }
 
     private func sum(_ values: UnsafePointer<Double>, _ count: Int) -> Double {

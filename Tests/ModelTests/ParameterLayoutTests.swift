@@ -136,6 +136,8 @@ private var oddLlama: ModelConfig {
         (config.keyValueHeads, config.hidden) = (2, 1024)
         let llama = 6 * (384 * (384 + 2 * 128) + 384 * 384 + 3 * 384 * 1024) + 65 * 384
         #expect(Transformer.flopsPerToken(config) == Double(6 * llama + 6 * 6 * 384 * 257))
+        #expect(Transformer.headFlopsPerToken(config) == Double(6 * 65 * 384))
+        #expect(Transformer.layerFlopsPerToken(config) == Double(llama - 65 * 384 + 6 * 384 * 257))
     }
 }
 

@@ -32,21 +32,26 @@ import Testing
     }
 
     @Test("what a peer throws ends the pass, and the next pass owes nothing to it",
-          arguments: ModelConfig.Family.allCases)
-    func failure(family: ModelConfig.Family) {
-        let sample = Sample(small(family), sequences: Self.sequences), model = sample.model, (loss, gradient) = sample.run()
-        var found = [Float](repeating: .nan, count: gradient.count), calls = 0
+          arguments: ModelConfig.Family.allCases, [1, 2])
+    func failure(family: ModelConfig.Family, degree: Int) {
+        let config = divisible(family, tied: true), sample = Sample(config, sequences: Self.sequences)
+        // The first rank, whose sums nobody adds to.
+        let model = Transformer(config, sequences: Self.sequences, part: .whole(config, degree: degree))
+        var parameters = [Float](repeating: .nan, count: model.layout.count)
+        model.layout.takeShard(&parameters, from: sample.parameters)
+        var found = [Float](repeating: .nan, count: model.layout.count), calls = 0
         func attempt(failingAt call: Int) throws -> Double {
-            let peers = Failing(call: call)
+            let peers = Failing(call: call, degree: degree)
             defer { calls = peers.calls }
-            try model.forward(parameters: sample.parameters, inputs: sample.inputs, dropout: nil, peers: peers)
+            try model.forward(parameters: parameters, inputs: sample.inputs, dropout: nil, peers: peers)
             return try model.backward(
-                parameters: sample.parameters, targets: sample.targets, gradient: &found, peers: peers)
+                parameters: parameters, targets: sample.targets, gradient: &found, peers: peers)
         }
-        #expect(throws: Never.self) { try attempt(failingAt: .max) }
-        let all = calls
-        // A read begins and ends for 4 blocks forward, 3 backward and the tied table; 4 gradients are completed.
-        #expect(all == 2 * (4 + 3 + 1) + 4)
+        let loss = try! attempt(failingAt: .max), gradient = found, all = calls
+        // A read begins and ends for 4 blocks forward, 3 backward and the tied table; 4 gradients are completed. Ranks sum
+        // twice forward and twice backward in either slice of two layers, and for the embedding, the head's input
+        // gradient, the largest logits and the sums of exponentials.
+        #expect(all == 2 * (4 + 3 + 1) + 4 + (degree > 1 ? 4 * 2 * 2 + 4 : 0))
 
         for call in 0..<all {
             #expect(throws: Failing.Gone.self) { try attempt(failingAt: call) }
@@ -108,11 +113,10 @@ private final class Sharded: Peers {
 private final class Failing: Peers {
     struct Gone: Error {}
     typealias Failure = Gone
-    let degree = 1
-    let call: Int
+    let call: Int, degree: Int
     private(set) var calls = 0
 
-    init(call: Int) { self.call = call }
+    init(call: Int, degree: Int) { (self.call, self.degree) = (call, degree) }
 
     private func count() throws(Gone) {
         calls += 1

@@ -13,6 +13,14 @@ func small(_ family: ModelConfig.Family, context: Int = 21, dropout: Double = 0)
     return config
 }
 
+/// Heads and inner width that four ranks can share, a vocabulary that they cannot share evenly; llama with grouped queries.
+func divisible(_ family: ModelConfig.Family, tied: Bool, dropout: Double = 0) -> ModelConfig {
+    var config = small(family, dropout: dropout)
+    (config.heads, config.keyValueHeads) = family == .llama ? (8, 4) : (4, 4)
+    (config.width, config.hidden, config.tied) = (32, 36, tied)
+    return config
+}
+
 /// A model with parameters, inputs and targets, all functions of the seed.
 struct Sample {
     let config: ModelConfig, model: Transformer

@@ -2,14 +2,6 @@ import Model
 import RunSpec
 import Testing
 
-/// Heads and inner width that four ranks can share, a vocabulary that they cannot share evenly; llama with grouped queries.
-private func divisible(_ family: ModelConfig.Family, tied: Bool, dropout: Double = 0) -> ModelConfig {
-    var config = small(family, dropout: dropout)
-    (config.heads, config.keyValueHeads) = family == .llama ? (8, 4) : (4, 4)
-    (config.width, config.hidden, config.tied) = (32, 36, tied)
-    return config
-}
-
 @Suite("Tensor parallelism") struct TensorParallelTests {
     private static let families = ModelConfig.Family.allCases
     /// Two slices.
