@@ -8,8 +8,8 @@ import RunSpec
 ///
 /// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
 /// slice, C width, F hidden width, A width of the attention's output, P packed width of queries, keys and values; A, F
-/// and P are the rank's share. Where ranks share a block, what a product has in part is summed over them. Query, key and value matrices are
-/// adjacent, gate and up matrices too: one product each.
+/// and P are the rank's share. Where ranks share a block, what a product has in part is summed over them. Query, key and
+/// value matrices are adjacent, gate and up matrices too: one product each.
 struct LlamaBlock: Block {
     let layer: Int, slice: Slice, rows: Int, epsilon: Float
     /// C, F, P of this rank; how many ranks there are.

@@ -27,7 +27,8 @@ package struct ModelPart: Hashable, Sendable {
     /// at a time, have the larger shares.
     package static func stages(_ count: Int, of config: ModelConfig) throws(UserError) -> [ModelPart] {
         guard (1...config.layers).contains(count) else {
-            throw UserError(.usage, "\(count) stages cannot share model.layers \(config.layers): choose 1 to \(config.layers) stages")
+            throw UserError(
+                .usage, "\(count) stages cannot share model.layers \(config.layers): choose 1 to \(config.layers) stages")
         }
         return (0..<count).map {
             ModelPart(layers: $0 * config.layers / count..<($0 + 1) * config.layers / count)
@@ -50,8 +51,9 @@ extension ModelConfig {
         let choice = possible.count == 1 ? "this model cannot be divided"
             : "choose " + possible.dropLast().map(String.init).joined(separator: ", ") + " or \(possible.last!)"
         throw UserError(.usage, """
-            tensor parallelism of degree \(degree) does not divide model.heads \(heads), model.keyValueHeads \
-            \(keyValueHeads) and model.hidden \(hidden): \(choice)
+            tensor parallelism needs a degree that divides model.heads \(heads), model.keyValueHeads \
+            \(keyValueHeads) and model.hidden \(hidden) and is at most model.vocabulary \(vocabulary), not \(degree): \
+            \(choice)
             """)
     }
 }

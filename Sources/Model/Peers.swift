@@ -1,7 +1,8 @@
 /// The other workers, as one pass over a model meets them. Where state is sharded, the calls say which block of the flat
 /// vectors (see `ParameterLayout.blocks`) is needed until when: a block can be gathered just before its use and released
-/// just after, and its gradient sent off while the pass goes on. With tensor parallelism they are asked for sums. All calls come from the thread that runs the pass, in an
-/// order that the model alone decides; what one of them throws ends the pass, and the next one starts with `forward`.
+/// just after, and its gradient sent off while the pass goes on. With tensor parallelism they are asked for sums. All
+/// calls come from the thread that runs the pass, in an order that the model alone decides; what one of them throws ends
+/// the pass, and the next one starts with `forward`.
 package protocol Peers {
     associatedtype Failure: Error
 

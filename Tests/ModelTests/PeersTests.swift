@@ -1,3 +1,4 @@
+import CSystem
 import Model
 import RunSpec
 import Testing
@@ -58,6 +59,31 @@ import Testing
             #expect(calls == call + 1)
         }
         #expect(try! attempt(failingAt: .max) == loss && found == gradient)
+    }
+
+    @Test("a step with peers allocates nothing after the first", arguments: ModelConfig.Family.allCases, [1, 2])
+    func allocations(family: ModelConfig.Family, degree: Int) throws {
+        var config = divisible(family, tied: true, dropout: 0.1)
+        // OpenBLAS's own AVX-512 kernels for small matrices allocate where sizes, of heads too, are no multiples of 16.
+        (config.width, config.hidden, config.context, config.vocabulary) = (16 * config.heads, 128, 32, 64)
+        let sample = Sample(config, sequences: Self.sequences), peers = Failing(call: .max, degree: degree)
+        let model = Transformer(config, sequences: Self.sequences, part: .whole(config, degree: degree))
+        var parameters = [Float](repeating: .nan, count: model.layout.count), gradient = parameters
+        model.layout.takeShard(&parameters, from: sample.parameters)
+        let key = DropoutKey(seed: 1, step: 1, leaf: 0)
+        func step() throws {
+            try model.forward(parameters: parameters, inputs: sample.inputs, dropout: key, peers: peers)
+            _ = try model.backward(
+                parameters: parameters, targets: sample.targets, gradient: &gradient, peers: peers)
+        }
+        try step()
+
+        let before = cs_allocation_count()
+        for _ in 0..<3 { try step() }
+        let after = cs_allocation_count()
+
+        #expect(before > 0, "the counting allocator is not linked in")
+        #expect(after == before)
     }
 }
 

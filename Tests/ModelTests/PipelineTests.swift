@@ -78,7 +78,8 @@ private final class Pipeline {
             for range in ranges { own.replaceSubrange(range, with: values[range]) }
             return own
         }
-        gradients = Array(repeating: Array(repeating: Array(repeating: .nan, count: layout.count), count: microbatches.count), count: count)
+        let empty = [Float](repeating: .nan, count: layout.count)
+        gradients = Array(repeating: Array(repeating: empty, count: microbatches.count), count: count)
         activations = Array(repeating: [:], count: count)
         residualGradients = activations
         losses = Array(repeating: .nan, count: microbatches.count)
@@ -133,7 +134,8 @@ private final class Pipeline {
                 }
             }
             let loss = microbatches[leaf].targets.withUnsafeBufferPointer {
-                model.backward(parameters: parameters[stage], targets: isLast ? $0.baseAddress : nil, gradient: &gradients[stage][leaf])
+                model.backward(parameters: parameters[stage], targets: isLast ? $0.baseAddress : nil,
+                               gradient: &gradients[stage][leaf])
             }
             if isLast { losses[leaf] = loss } else { #expect(loss == 0) }
             if !isFirst {

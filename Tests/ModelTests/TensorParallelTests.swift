@@ -39,7 +39,9 @@ import Testing
             targets.withUnsafeBufferPointer { targets in
                 for stage in models.indices.reversed() {
                     let isLast = stage == stages - 1
-                    if !isLast { models[stage].residualGradient.update(from: models[stage + 1].residualGradient, count: size) }
+                    if !isLast {
+                        models[stage].residualGradient.update(from: models[stage + 1].residualGradient, count: size)
+                    }
                     outcome.loss += models[stage].backward(
                         parameters: parameters, targets: isLast ? targets.baseAddress : nil,
                         gradient: &outcome.gradient, peers: peers)
@@ -72,7 +74,8 @@ import Testing
                     let range = slot.offset..<slot.offset + slot.filled
                     covered.formUnion(range)
                     if slot.isReplicated {
-                        #expect(outcome.gradient[range].map(\.bitPattern) == outcomes[0].gradient[range].map(\.bitPattern), "\(slot.name)")
+                        let bits = [outcome, outcomes[0]].map { $0.gradient[range].map(\.bitPattern) }
+                        #expect(bits[0] == bits[1], "\(slot.name)")
                     }
                 }
                 #expect(outcome.gradient.indices.allSatisfy { covered.contains($0) || outcome.gradient[$0] == 0 }, "padding")
@@ -123,15 +126,15 @@ import Testing
         for degree in [0, 3, 8] {
             let refusal = #expect(throws: UserError.self) { try config.checkTensorDegree(degree) }
             #expect(refusal?.description == """
-                tensor parallelism of degree \(degree) does not divide model.heads 8, model.keyValueHeads 4 and \
-                model.hidden 36: choose 1, 2 or 4
+                tensor parallelism needs a degree that divides model.heads 8, model.keyValueHeads 4 and model.hidden \
+                36 and is at most model.vocabulary 37, not \(degree): choose 1, 2 or 4
                 """)
         }
         config.hidden = 35
         let refusal = #expect(throws: UserError.self) { try config.checkTensorDegree(2) }
         #expect(refusal?.description == """
-            tensor parallelism of degree 2 does not divide model.heads 8, model.keyValueHeads 4 and model.hidden 35: \
-            this model cannot be divided
+            tensor parallelism needs a degree that divides model.heads 8, model.keyValueHeads 4 and model.hidden 35 \
+            and is at most model.vocabulary 37, not 2: this model cannot be divided
             """)
     }
 }
