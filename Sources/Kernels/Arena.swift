@@ -28,10 +28,15 @@ package final class Arena {
     /// The windows that `carve` takes, and the arena of exactly their size that owns them. `carve` runs twice, first to
     /// measure.
     package static func carving<Windows>(_ carve: (Arena) -> Windows) -> (arena: Arena, windows: Windows) {
-        let measure = Arena()
-        _ = carve(measure)
-        let arena = Arena(count: measure.carved)
+        let arena = Arena(count: measuring { _ = carve($0) })
         return (arena, carve(arena))
+    }
+
+    /// The floats that `carve` takes, rounded up to whole cache lines one by one. It must not touch them.
+    package static func measuring(_ carve: (Arena) -> Void) -> Int {
+        let measure = Arena()
+        carve(measure)
+        return measure.carved
     }
 
     deinit { if owns { UnsafeMutableRawPointer(base).deallocate() } }

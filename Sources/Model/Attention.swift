@@ -20,12 +20,12 @@ struct Attention {
     /// (D, wide) each: the same keys and values, transposed.
     private let kT, vT: UnsafeMutablePointer<Float>
 
-    init(_ config: ModelConfig, sequences: Int, arena: Arena) {
+    init(_ share: Share, context: Int, sequences: Int, arena: Arena) {
         self.sequences = sequences
-        context = config.context
-        heads = config.heads
-        keyValueHeads = config.keyValueHeads
-        headWidth = config.headWidth
+        self.context = context
+        heads = share.heads
+        keyValueHeads = share.keyValueHeads
+        headWidth = share.headWidth
         block = Self.rowsPerBlock(context: context, headWidth: headWidth)
         wide = Arena.wholeLines(context) + 16
         scores = arena.carve(block * wide)
@@ -45,11 +45,12 @@ struct Attention {
         return min(context, 32 * key <= limit ? 32 : 15 * key <= limit ? 16 : 128)
     }
 
+    /// Of the output rows: all heads.
     private var width: Int { heads * headWidth }
     private var packedWidth: Int { (heads + 2 * keyValueHeads) * headWidth }
     private var scale: Float { 1 / Float(headWidth).squareRoot() }
 
-    /// `out` (R, C), R = B·T, from `packed` (R, packedWidth); keeps `peak` and `norm` (B, H, T).
+    /// `out` (R, width), R = B·T, from `packed` (R, packedWidth); keeps `peak` and `norm` (B, H, T).
     func forward(
         out: UnsafeMutablePointer<Float>, peak: UnsafeMutablePointer<Float>, norm: UnsafeMutablePointer<Float>,
         packed: UnsafePointer<Float>
@@ -78,7 +79,7 @@ struct Attention {
         }
     }
 
-    /// Overwrites `dPacked` (R, packedWidth), given `dOut` (R, C) and what `forward` saw and left.
+    /// Overwrites `dPacked` (R, packedWidth), given `dOut` (R, width) and what `forward` saw and left.
     func backward(
         dPacked: UnsafeMutablePointer<Float>, dOut: UnsafePointer<Float>, out: UnsafePointer<Float>,
         peak: UnsafePointer<Float>, norm: UnsafePointer<Float>, packed: UnsafePointer<Float>
@@ -103,7 +104,7 @@ struct Attention {
         }
     }
 
-    /// One head: `dQ`, `q` (T, D) with packedWidth floats from row to row, `dO`, `o` (T, D) with C; `peak`, `norm` (T).
+    /// One head: `dQ`, `q` (T, D) with packedWidth floats from row to row, `dO`, `o` (T, D) with width; `peak`, `norm` (T).
     /// Adds to `dK` and `dV`, unless it is the first of the heads that share them.
     private func backward(
         dQ: UnsafeMutablePointer<Float>, q: UnsafePointer<Float>, dO: UnsafePointer<Float>, o: UnsafePointer<Float>,

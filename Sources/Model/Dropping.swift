@@ -36,22 +36,36 @@ struct Dropping {
     }
 }
 
-/// Where a branch meets the residual stream: next = x + dropout(a · wᵀ + bias).
+/// Where a branch meets the residual stream: next = x + dropout(a · wᵀ + bias). With several ranks each has some columns
+/// of a and w, and their products are summed.
 struct ResidualSum {
-    let rows: Int, width: Int
-    /// (R, C), used only with dropout.
+    let rows: Int, width: Int, rank: Int, degree: Int
+    /// (R, C), used only with dropout or with several ranks.
     let branch: UnsafeMutablePointer<Float>
+
+    init(_ share: Share, drops: Bool, rows: Int, arena: Arena) {
+        self.rows = rows
+        (width, rank, degree) = (share.width, share.rank, share.degree)
+        branch = arena.carve(drops || degree > 1 ? rows * width : 0)
+    }
 
     /// `next` (R, C) holds x + bias, as the norm before the branch left it, and without dropout a · wᵀ is added there.
     /// - Parameters:
     ///   - a: (R, inputs); w: (C, inputs), `linear`'s.
-    func forward(
+    func forward<P: Peers>(
         next: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, a: UnsafePointer<Float>, _ linear: Linear,
         w: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ dropping: Dropping?,
-        _ slice: Slice, _ site: DropoutSite
-    ) {
-        guard let dropping else { return linear.forward(next, adding: true, a, w, rows: rows) }
-        linear.forward(branch, bias: bias, a, w, rows: rows)
+        _ slice: Slice, _ site: DropoutSite, _ peers: P
+    ) throws(P.Failure) {
+        guard let dropping else {
+            if degree == 1 { return linear.forward(next, adding: true, a, w, rows: rows) }
+            linear.forward(branch, adding: false, a, w, rows: rows)
+            try peers.sum(branch, count: rows * width)
+            return Rows.add(next, next, branch, rows: 1, width: rows * width)
+        }
+        // Each rank with the bias would add it `degree` times.
+        linear.forward(branch, bias: rank == 0 ? bias : nil, a, w, rows: rows)
+        if degree > 1 { try peers.sum(branch, count: rows * width) }
         dropping.mask(site).apply(next, base: x, branch, first: slice.firstRow * width, count: rows * width)
     }
 

@@ -7,9 +7,12 @@ import RunSpec
 ///     next = mid + proj(gelu(fc(layerNorm2(mid))))
 ///
 /// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
-/// slice, C width, F hidden width.
-struct GPT2Block {
-    let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, epsilon: Float
+/// slice, C width, F hidden width, A width of the attention's output, P packed width of queries, keys and values; A, F
+/// and P are the rank's share. Where ranks share a block, what a product has in part is summed over them.
+struct GPT2Block: Block {
+    let layer: Int, slice: Slice, rows: Int, epsilon: Float
+    /// C, F, P of this rank; how many ranks there are.
+    let width: Int, hiddenWidth: Int, packedWidth: Int, degree: Int
     let at: Offsets
     let attention: Attention, residual: ResidualSum, scratch: Scratch
 
@@ -17,7 +20,7 @@ struct GPT2Block {
     let x, mid, next: UnsafeMutablePointer<Float>
     /// (R): means and inverse standard deviations of the rows of x and mid.
     let mean1, rstd1, mean2, rstd2: UnsafeMutablePointer<Float>
-    /// (R, 3C): queries, keys and values. (R, C): the attention's output. (B, H, T) twice: see CausalSoftmax.
+    /// (R, P): queries, keys and values. (R, A): the attention's output. (B, H, T) twice: see CausalSoftmax.
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, F): before the GELU.
     let hidden: UnsafeMutablePointer<Float>
@@ -48,11 +51,14 @@ struct GPT2Block {
         _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
         next: UnsafeMutablePointer<Float>, attention: Attention, residual: ResidualSum, scratch: Scratch, arena: Arena
     ) {
+        let share = layout.share
         self.layer = layer
         self.slice = slice
         rows = slice.rows
-        width = config.width
-        hiddenWidth = config.hidden
+        degree = share.degree
+        width = share.width
+        hiddenWidth = share.hidden
+        packedWidth = share.packedWidth
         epsilon = Float(config.normEpsilon)
         at = Offsets(layout, layer: layer)
         self.attention = attention
@@ -65,25 +71,24 @@ struct GPT2Block {
         rstd1 = arena.carve(rows)
         mean2 = arena.carve(rows)
         rstd2 = arena.carve(rows)
-        packed = arena.carve(rows * config.packedWidth)
-        attended = arena.carve(rows * width)
-        peak = arena.carve(rows * config.heads)
-        norm = arena.carve(rows * config.heads)
+        packed = arena.carve(rows * packedWidth)
+        attended = arena.carve(rows * share.attendedWidth)
+        peak = arena.carve(rows * share.heads)
+        norm = arena.carve(rows * share.heads)
         hidden = arena.carve(rows * hiddenWidth)
     }
 
-    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
-    func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
+    func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure) {
         let (R, C, F) = (rows, width, hiddenWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.project1, up: w + at.expand, down: w + at.project2) }
+        if slice.isFirst { scratch.turn(qkv: w + at.qkv, output: w + at.project1, up: w + at.expand, down: w + at.project2) }
         // mid (R, C) = x + bias now; the product with project1 adds the rest
         LayerNorm.forward(
             out: normed, mean: mean1, rstd: rstd1, next: mid, nextBias: w.at(at.project1Bias),
             x: x, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C, epsilon: epsilon)
         scratch.qkv.forward(packed, bias: w.at(at.qkvBias), normed, w + at.qkv, rows: R)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
-        residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.project1, bias: w.at(at.project1Bias),
-                         dropping, slice, .attention(layer: layer))
+        try residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.project1, bias: w.at(at.project1Bias),
+                         dropping, slice, .attention(layer: layer), peers)
 
         // next (R, C) = mid + bias now; the product with project2 adds the rest
         LayerNorm.forward(
@@ -91,13 +96,13 @@ struct GPT2Block {
             x: mid, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C, epsilon: epsilon)
         scratch.up.forward(hidden, bias: w.at(at.expandBias), normed, w + at.expand, rows: R)
         GELU.forward(out: active, x: hidden, count: R * F)
-        residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.project2, bias: w.at(at.project2Bias),
-                         dropping, slice, .feedForward(layer: layer))
+        try residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.project2, bias: w.at(at.project2Bias),
+                         dropping, slice, .feedForward(layer: layer), peers)
     }
 
-    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
-    func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
+    func backward<P: Peers>(
+        _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
+    ) throws(P.Failure) {
         let (R, C, F) = (rows, width, hiddenWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
@@ -109,6 +114,7 @@ struct GPT2Block {
         scratch.down.weightGradient(dW + at.project2, adding: adds, dBranch, active, rows: R)
         Rows.addColumnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
         scratch.up.inputGradient(dRows, dHidden, w + at.expand, rows: R)
+        if degree > 1 { try peers.sum(dRows, count: R * C) }
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), out: normed, dOut: dRows, x: mid, mean: mean2,
             rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
@@ -119,8 +125,9 @@ struct GPT2Block {
         scratch.output.weightGradient(dW + at.project1, adding: adds, dBranch, attended, rows: R)
         Rows.addColumnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
-        Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: 3 * C)
+        Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: packedWidth)
         scratch.qkv.inputGradient(dRows, dPacked, w + at.qkv, rows: R)
+        if degree > 1 { try peers.sum(dRows, count: R * C) }
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), out: normed, dOut: dRows, x: x, mean: mean1,
             rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)

@@ -7,10 +7,13 @@ import RunSpec
 ///     next = mid + down(silu(gate(rmsNorm2(mid))) · up(rmsNorm2(mid)))
 ///
 /// for one slice of the microbatch, with what its forward pass keeps for its backward pass. Shapes: R rows of the
-/// slice, C width, F hidden width, P packed width of queries, keys and values. Query, key and value matrices are
-/// adjacent, gate and up matrices too: one product each.
-struct LlamaBlock {
-    let layer: Int, slice: Slice, rows: Int, width: Int, hiddenWidth: Int, packedWidth: Int, epsilon: Float
+/// slice, C width, F hidden width, A width of the attention's output, P packed width of queries, keys and values; A, F
+/// and P are the rank's share. Where ranks share a block, what a product has in part is summed over them. Query, key and
+/// value matrices are adjacent, gate and up matrices too: one product each.
+struct LlamaBlock: Block {
+    let layer: Int, slice: Slice, rows: Int, epsilon: Float
+    /// C, F, P of this rank; how many ranks there are.
+    let width: Int, hiddenWidth: Int, packedWidth: Int, degree: Int
     let at: Offsets
     let attention: Attention, rotary: Rotary, residual: ResidualSum, scratch: Scratch
 
@@ -18,7 +21,7 @@ struct LlamaBlock {
     let x, mid, next: UnsafeMutablePointer<Float>
     /// (R): inverse root mean squares of the rows of x and mid.
     let rstd1, rstd2: UnsafeMutablePointer<Float>
-    /// (R, P): queries and keys, rotated, and values. (R, C): the attention's output. (B, H, T) twice: see
+    /// (R, P): queries and keys, rotated, and values. (R, A): the attention's output. (B, H, T) twice: see
     /// CausalSoftmax.
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, 2F): gate and up.
@@ -45,10 +48,10 @@ struct LlamaBlock {
         let cosines, sines: UnsafeMutablePointer<Float>
         let context: Int, heads: Int, headWidth: Int
 
-        init(_ config: ModelConfig, arena: Arena) {
-            context = config.context
-            heads = config.heads + config.keyValueHeads
-            headWidth = config.headWidth
+        init(_ share: Share, context: Int, arena: Arena) {
+            self.context = context
+            heads = share.heads + share.keyValueHeads
+            headWidth = share.headWidth
             cosines = arena.carve(context * headWidth / 2)
             sines = arena.carve(context * headWidth / 2)
         }
@@ -72,12 +75,14 @@ struct LlamaBlock {
         next: UnsafeMutablePointer<Float>, attention: Attention, rotary: Rotary, residual: ResidualSum,
         scratch: Scratch, arena: Arena
     ) {
+        let share = layout.share
         self.layer = layer
         self.slice = slice
         rows = slice.rows
-        width = config.width
-        hiddenWidth = config.hidden
-        packedWidth = config.packedWidth
+        degree = share.degree
+        width = share.width
+        hiddenWidth = share.hidden
+        packedWidth = share.packedWidth
         epsilon = Float(config.normEpsilon)
         at = Offsets(layout, layer: layer)
         self.attention = attention
@@ -90,37 +95,36 @@ struct LlamaBlock {
         rstd1 = arena.carve(rows)
         rstd2 = arena.carve(rows)
         packed = arena.carve(rows * packedWidth)
-        attended = arena.carve(rows * width)
-        peak = arena.carve(rows * config.heads)
-        norm = arena.carve(rows * config.heads)
+        attended = arena.carve(rows * share.attendedWidth)
+        peak = arena.carve(rows * share.heads)
+        norm = arena.carve(rows * share.heads)
         hidden = arena.carve(rows * 2 * hiddenWidth)
     }
 
-    /// Reads `x`, writes everything else. `w` is the flat parameter vector.
-    func forward(_ w: UnsafePointer<Float>, _ dropping: Dropping?) {
+    func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth), (normed, active) = (scratch.normed, scratch.active)
-        if slice.firstRow == 0 { scratch.turn(qkv: w + at.qkv, output: w + at.output, up: w + at.gateUp, down: w + at.down) }
+        if slice.isFirst { scratch.turn(qkv: w + at.qkv, output: w + at.output, up: w + at.gateUp, down: w + at.down) }
         // mid (R, C) = x now; the product with output adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd1, next: mid, x: x, gain: w + at.norm1, rows: R, width: C, epsilon: epsilon)
         scratch.qkv.forward(packed, adding: false, normed, w + at.qkv, rows: R)
         rotary.rotate(packed, rows: R, packedWidth: P, inverse: false)
         attention.forward(out: attended, peak: peak, norm: norm, packed: packed)
-        residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.output, bias: nil,
-                         dropping, slice, .attention(layer: layer))
+        try residual.forward(next: mid, x: x, a: attended, scratch.output, w: w + at.output, bias: nil,
+                         dropping, slice, .attention(layer: layer), peers)
 
         // next (R, C) = mid now; the product with down adds the rest
         RMSNorm.forward(
             out: normed, rstd: rstd2, next: next, x: mid, gain: w + at.norm2, rows: R, width: C, epsilon: epsilon)
         scratch.up.forward(hidden, adding: false, normed, w + at.gateUp, rows: R)
         SwiGLU.forward(out: active, gateUp: hidden, rows: R, width: F)
-        residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.down, bias: nil,
-                         dropping, slice, .feedForward(layer: layer))
+        try residual.forward(next: next, x: mid, a: active, scratch.down, w: w + at.down, bias: nil,
+                         dropping, slice, .feedForward(layer: layer), peers)
     }
 
-    /// Turns this slice's rows of `scratch.dX` from the gradient with respect to `next` into that with respect to `x`.
-    /// Adds to this block's part of the flat gradient `dW`; but the last slice, which comes first, overwrites matrices.
-    func backward(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?) {
+    func backward<P: Peers>(
+        _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
+    ) throws(P.Failure) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
         let (dX, dRows, dPacked, dHidden) =
             (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
@@ -131,6 +135,7 @@ struct LlamaBlock {
         SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
         scratch.down.weightGradient(dW + at.down, adding: adds, dBranch, active, rows: R)
         scratch.up.inputGradient(dRows, dHidden, w + at.gateUp, rows: R)
+        if degree > 1 { try peers.sum(dRows, count: R * C) }
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm2, out: normed, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R,
             width: C)
@@ -142,6 +147,7 @@ struct LlamaBlock {
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
         scratch.qkv.inputGradient(dRows, dPacked, w + at.qkv, rows: R)
+        if degree > 1 { try peers.sum(dRows, count: R * C) }
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm1, out: normed, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R,
             width: C)

@@ -9,7 +9,7 @@ struct Scratch {
     let normed: UnsafeMutablePointer<Float>
     /// (R, C): the gradient with respect to a norm's output or to the attention's.
     let dRows: UnsafeMutablePointer<Float>
-    /// (R, packedWidth): the gradient with respect to queries, keys and values.
+    /// (R, P): the gradient with respect to queries, keys and values.
     let dPacked: UnsafeMutablePointer<Float>
     /// (R, F): what the feed-forward part's last matrix multiplies.
     let active: UnsafeMutablePointer<Float>
@@ -19,19 +19,19 @@ struct Scratch {
     /// `up` is gate and up together).
     let qkv, output, up, down: Linear
 
-    init(_ config: ModelConfig, rows: Int, sliceRows: Int, arena: Arena) {
-        dX = arena.carve(rows * config.width)
+    init(_ share: Share, _ family: ModelConfig.Family, rows: Int, sliceRows: Int, arena: Arena) {
+        dX = arena.carve(rows * share.width)
         let rows = sliceRows
-        normed = arena.carve(rows * config.width)
-        dRows = arena.carve(rows * config.width)
-        dPacked = arena.carve(rows * config.packedWidth)
-        active = arena.carve(rows * config.hidden)
-        let upWidth = config.hidden * (config.family == .llama ? 2 : 1)
+        normed = arena.carve(rows * share.width)
+        dRows = arena.carve(rows * share.width)
+        dPacked = arena.carve(rows * share.packedWidth)
+        active = arena.carve(rows * share.hidden)
+        let upWidth = share.hidden * (family == .llama ? 2 : 1)
         dHidden = arena.carve(rows * upWidth)
-        qkv = Linear(inputs: config.width, outputs: config.packedWidth, arena: arena)
-        output = Linear(inputs: config.width, outputs: config.width, arena: arena)
-        up = Linear(inputs: config.width, outputs: upWidth, arena: arena)
-        down = Linear(inputs: config.hidden, outputs: config.width, arena: arena)
+        qkv = Linear(inputs: share.width, outputs: share.packedWidth, arena: arena)
+        output = Linear(inputs: share.attendedWidth, outputs: share.width, arena: arena)
+        up = Linear(inputs: share.width, outputs: upWidth, arena: arena)
+        down = Linear(inputs: share.hidden, outputs: share.width, arena: arena)
     }
 }
 

@@ -9,6 +9,7 @@ struct Slice {
     let sequences: Int, rows: Int
     /// Whether it is the microbatch's last, with which the backward pass begins.
     let isLast: Bool
+    var isFirst: Bool { firstRow == 0 }
 
     /// The slices of a microbatch, in order: a function of the shapes alone, since sums over slices round.
     static func of(_ config: ModelConfig, sequences: Int) -> [Slice] {
@@ -22,4 +23,18 @@ struct Slice {
                   isLast: $0 + size == sequences)
         }
     }
+}
+
+/// One slice's way through one layer.
+protocol Block {
+    var layer: Int { get }
+    var slice: Slice { get }
+    /// Reads its rows of the layer's input and writes those of its output; keeps what `backward` needs.
+    func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure)
+    /// Turns this slice's rows of `Scratch.dX` from the gradient with respect to the output into that with respect to the
+    /// input. Adds to the layer's part of the flat gradient `dW`; but the last slice, which comes first, overwrites
+    /// matrices.
+    func backward<P: Peers>(
+        _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
+    ) throws(P.Failure)
 }

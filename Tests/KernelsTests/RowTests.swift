@@ -61,8 +61,8 @@ import Testing
         let (dTable, dPositions) = (Floats(repeating: 0, count: V * width), Floats(repeating: .nan, count: T * width))
 
         Embedding.forward(out: out.base, tokens: tokens, table: table, positions: positions, rows: B * T, width: width,
-                          vocabulary: V, context: T)
-        Embedding.addTokenGradient(dTable.base, tokens: tokens, dOut: dOut, rows: B * T, width: width)
+                          vocabulary: V, held: 0..<V, context: T)
+        Embedding.addTokenGradient(dTable.base, tokens: tokens, dOut: dOut, rows: B * T, width: width, held: 0..<V)
         Embedding.positionGradient(dPositions.base, dOut: dOut, sequences: B, context: T, width: width)
 
         #expect(out.values == (0..<B * T * width).map { i in
@@ -74,6 +74,29 @@ import Testing
         #expect(relativeError(dTable.values, expected) < 1e-6)
         #expect(dPositions.values == (0..<T * width).map { dOut[$0] + dOut[$0 + T * width] })
         #expect(dTable.isIntact && dPositions.isIntact && out.isIntact)
+    }
+
+    @Test("tables that hold some tokens each give together what the whole table gives", arguments: [15, 16, 50])
+    func dividedEmbedding(width: Int) {
+        let (V, T) = (5, 3), tokens: [Int32] = [4, 0, 4, 1, 4, 0], rows = tokens.count, size = rows * width
+        let table = sample(V * width, seed: 1), positions = sample(T * width, seed: 2), dOut = sample(size, seed: 3)
+        func run(_ held: Range<Int>, _ positions: [Float]?) -> (out: [Float], dTable: [Float]) {
+            let part = Floats(Array(table[held.lowerBound * width..<held.upperBound * width]))
+            let out = Floats(repeating: .nan, count: size), dTable = Floats(repeating: 0, count: part.count)
+            func forward(_ positions: UnsafePointer<Float>?) {
+                Embedding.forward(out: out.base, tokens: tokens, table: part.base, positions: positions, rows: rows,
+                                  width: width, vocabulary: V, held: held, context: T)
+            }
+            if let positions { forward(positions) } else { forward(nil) }
+            Embedding.addTokenGradient(dTable.base, tokens: tokens, dOut: dOut, rows: rows, width: width, held: held)
+            #expect(out.isIntact && dTable.isIntact)
+            return (out.values, dTable.values)
+        }
+
+        let whole = run(0..<V, positions), low = run(0..<2, positions), high = run(2..<V, nil)
+
+        #expect(zip(low.out, high.out).map { $0 + $1 } == whole.out)
+        #expect(low.dTable + high.dTable == whole.dTable)
     }
 
     @Test("rotary positions turn lane pairs by position times frequency, and back", arguments: [2, 16, 30, 64])

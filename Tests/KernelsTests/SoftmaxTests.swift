@@ -111,6 +111,50 @@ import Testing
         #expect(logits.isIntact)
     }
 
+    @Test("ranks that hold some tokens each, even none, come to the loss and the gradients of one that holds all",
+          arguments: awkwardSizes, [1, 2, 3])
+    func divided(vocabulary: Int, parts: Int) {
+        let rows = 4, wide = (vocabulary + 15) / 16 * 16, values = sample(rows * wide, seed: 1, scale: 12)
+        let targets = [0, Int32(vocabulary - 1), -1, Int32(vocabulary / 2)]
+        let whole = Floats(values)
+        var expected = [Double](repeating: .nan, count: rows), losses = expected
+        CrossEntropy.rows(logits: whole.base, targets: targets, losses: &expected, rows: rows, vocabulary: vocabulary,
+                          stride: wide, gradient: true)
+        let ranges = (0..<parts).map { $0 * vocabulary / parts..<($0 + 1) * vocabulary / parts }
+        let logits = ranges.map { range in
+            Floats((0..<rows * wide).map { $0 % wide < range.count ? values[$0 / wide * wide + range.lowerBound + $0 % wide] : .nan })
+        }
+
+        var peaks = [Float](repeating: -.infinity, count: rows)
+        for (held, logits) in zip(ranges, logits) {
+            var own = [Float](repeating: .nan, count: rows)
+            CrossEntropy.peaks(&own, logits: logits.base, rows: rows, held: held, stride: wide)
+            for r in 0..<rows { peaks[r] = max(peaks[r], own[r]) }
+        }
+        var totals = [Float](repeating: 0, count: rows), atTarget = totals
+        for (held, logits) in zip(ranges, logits) {
+            var own = [Float](repeating: .nan, count: rows), target = own
+            CrossEntropy.exponentials(
+                totals: &own, atTarget: &target, logits: logits.base, peaks: peaks, targets: targets, rows: rows,
+                vocabulary: vocabulary, held: held, stride: wide)
+            for r in 0..<rows { (totals[r], atTarget[r]) = (totals[r] + own[r], atTarget[r] + target[r]) }
+        }
+        for (held, logits) in zip(ranges, logits) {
+            CrossEntropy.finish(
+                losses: &losses, gradient: logits.base, peaks: peaks, totals: totals, atTarget: atTarget,
+                targets: targets, rows: rows, held: held, stride: wide)
+            #expect(logits.isIntact)
+        }
+
+        for r in 0..<rows {
+            #expect(abs(losses[r] - expected[r]) <= 1e-6 * max(1, expected[r]))
+            let found = zip(ranges, logits).flatMap { held, logits in logits.values[r * wide..<r * wide + held.count] }
+            let row = Array(whole.values[r * wide..<r * wide + vocabulary])
+            #expect(relativeError(found, doubles(row)) < 1e-6)
+            if parts == 1 { #expect(losses[r] == expected[r] && found == row) }
+        }
+    }
+
     @Test("huge logits neither overflow nor lose the loss, and infinity shows")
     func extremes() {
         let logits = Floats([1e30, -1e30, 0, 0] + [Float](repeating: 0, count: 12)

@@ -57,6 +57,26 @@ private var oddLlama: ModelConfig {
         #expect(layout.count % 16 == 0 && layout.count >= end && layout.count < end + 16)
     }
 
+    @Test("blocks cut the vector in order and without gaps: tables, layers, final norm and head",
+          arguments: [gpt2Two, oddLlama])
+    func blocks(config: ModelConfig) {
+        for tied in [true, false] {
+            var config = config
+            config.tied = tied
+            let layout = ParameterLayout(config)
+
+            #expect(layout.blocks.count == config.layers + 2)
+            #expect(layout.blocks.first?.lowerBound == 0 && layout.blocks.last?.upperBound == layout.count)
+            #expect(zip(layout.blocks, layout.blocks.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+            for slot in layout.slots {
+                let layer = (0..<config.layers).first { slot.name.contains("h.\($0).") || slot.name.contains("layers.\($0).") }
+                let isTable = ["wte.", "wpe.", "embed_tokens."].contains { slot.name.contains($0) }
+                let block = layout.blocks[layer.map { $0 + 1 } ?? (isTable ? 0 : config.layers + 1)]
+                #expect(block.contains(slot.offset) && slot.offset + slot.count <= block.upperBound, "\(slot.name)")
+            }
+        }
+    }
+
     @Test("matrices decay, gains and biases do not") func decay() {
         for slot in ParameterLayout(gpt2Small).slots {
             #expect(slot.decays == !(slot.name.hasSuffix("bias") || slot.name.contains("ln_")), "\(slot.name)")
@@ -116,6 +136,8 @@ private var oddLlama: ModelConfig {
         (config.keyValueHeads, config.hidden) = (2, 1024)
         let llama = 6 * (384 * (384 + 2 * 128) + 384 * 384 + 3 * 384 * 1024) + 65 * 384
         #expect(Transformer.flopsPerToken(config) == Double(6 * llama + 6 * 6 * 384 * 257))
+        #expect(Transformer.headFlopsPerToken(config) == Double(6 * 65 * 384))
+        #expect(Transformer.layerFlopsPerToken(config) == Double(llama - 65 * 384 + 6 * 384 * 257))
     }
 }
 
