@@ -81,6 +81,9 @@ package final class MessageRegion {
     private let group: MessageGroup
     private let region: OpaquePointer
     private var sends = 0, receives = 0
+    /// Whether there is something to wait for.
+    package var isSending: Bool { sends > 0 }
+    package var isReceiving: Bool { receives > 0 }
 
     fileprivate init(_ group: MessageGroup, _ region: OpaquePointer) { (self.group, self.region) = (group, region) }
 
@@ -138,6 +141,8 @@ package final class MessageGroup {
 
 package final class MessageRegion {
     private init() {}
+    package var isSending: Bool { false }
+    package var isReceiving: Bool { false }
     package func send(to peer: Int, tag: UInt64, offset: Int, bytes: Int) throws(MessageFailure) { throw .unavailable }
     package func receive(from peer: Int, tag: UInt64, offset: Int, bytes: Int) throws(MessageFailure) { throw .unavailable }
     package func finishSends() throws(MessageFailure) { throw .unavailable }

@@ -51,3 +51,20 @@ package func addNode(_ left: UnsafeMutablePointer<Float>, _ right: UnsafePointer
         k &+= 16
     }
 }
+
+/// Leaf `index`, in the order of leaves, joins those before it: `levels[l]` holds the node of level l that waits for its
+/// right sibling, as a binary counter has it; after the last of 2^l leaves `levels[l]` is their root.
+/// - Parameter levels: for each level where its floats of the slice begin; `count` floats.
+package func pushLeaf(_ gradient: UnsafePointer<Float>, index: Int, levels: [UnsafeMutablePointer<Float>], count: Int) {
+    let height = (~index).trailingZeroBitCount
+    precondition(count % 16 == 0 && height < levels.count, "\(count) floats, leaf \(index) with \(levels.count) levels")
+    levels.withUnsafeBufferPointer { levels in
+        var k = 0
+        while k < count {
+            var node = load(gradient + k)
+            for level in 0..<height { node = load(levels[level] + k) + node }
+            store(node, levels[height] + k)
+            k &+= 16
+        }
+    }
+}

@@ -118,10 +118,10 @@ package struct Fates: Sendable {
             var open: Int?
             for s in log.lives[l].spans.indices {
                 let span = log.lives[l].spans[s]
-                if span.phase == .stalled { continue }
+                if span.phase == .stalled || span.phase == .transfer { continue }
                 guard span.phase == .forward || span.phase == .backward else { open = nil; continue }
-                let wasStalled = s > 0 && log.lives[l].spans[s - 1].phase == .stalled
-                let continues = (span.phase == .backward || wasStalled) && open.map {
+                let wasInterrupted = s > 0 && [.stalled, .transfer].contains(log.lives[l].spans[s - 1].phase)
+                let continues = (span.phase == .backward || wasInterrupted) && open.map {
                     executions[$0].leaf == span.unit && executions[$0].step == span.step
                 } ?? false
                 if !continues {

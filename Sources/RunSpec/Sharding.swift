@@ -11,6 +11,9 @@ package struct Sharding: Hashable, Sendable {
         case zero2
         /// And of θ, gathered block by block for each microbatch.
         case zero3
+
+        /// Whether workers go through their microbatches in rounds, so that what they exchange meets.
+        package var isInRounds: Bool { self == .zero2 || self == .zero3 }
     }
 
     /// What the loss of an owner's range is made good from.

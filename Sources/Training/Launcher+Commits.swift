@@ -40,7 +40,7 @@ extension Launcher {
         let now = MonotonicClock.nanoseconds()
         // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
         let credits = description.options.instrumented && !isVetoed && config.credits(update: committed - 1) && !sendsMessages
-        let credited = description.options.instrumented && !isVetoed && config.credits(update: committed - 2) && shared.previousGeneration != nil
+        let credited = description.options.instrumented && !isVetoed && config.credits(update: committed - 2) && shared.previousGeneration != nil && !sendsMessages
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
             gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,

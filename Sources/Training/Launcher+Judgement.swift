@@ -142,7 +142,7 @@ extension Launcher {
         }
         let done = recheck!
         recheck = nil
-        shared.setHelps(description.options.policy == .elastic)
+        shared.setHelps(description.options.lossPolicy == .elastic)
         for (leaf, entry) in done.leaves.sorted(by: { $0.key < $1.key }) { try settle(leaf, entry, step) }
         return makesSense(step) ? .accept : .leaveOut
     }

@@ -32,7 +32,7 @@ extension Launcher {
         try noteSetback(.rewind, to: older)
         (step, stateHash, recheck) = (older, hash, nil)
         (late, mark, checkpointStep) = (nil, nil, min(checkpointStep, older))
-        shared.setHelps(description.options.policy == .elastic)
+        shared.setHelps(description.options.lossPolicy == .elastic)
         commits = CommitMachine(committed: step, lastStep: config.steps)
         if stopWanted { _ = commits.receive(.stopRequested) }
         evaluated = try ledger.hasEvaluation(step: step) ? step : nil

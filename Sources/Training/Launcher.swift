@@ -136,7 +136,7 @@ package final class Launcher {
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
-        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.policy, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
+        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
         text = try TextMap(reading: folder.dataPath)
@@ -199,7 +199,7 @@ package final class Launcher {
         PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
         shared.setDeposit(step: step)
         recentStates = [shared.currentGeneration: (step, stateHash)]
-        shared.setHelps(description.options.policy == .elastic)
+        shared.setHelps(description.options.lossPolicy == .elastic)
         setProbe()
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
         for slot in 0..<description.options.slots { try spawn(slot) }

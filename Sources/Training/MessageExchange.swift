@@ -22,6 +22,9 @@ final class MessageExchange: GradientExchange {
     private let device: MessageDevice
     private let state: PrivateState
     private let store: NodeStore
+    /// In rounds: the nodes of owned floats by level, and a leaf's gradient.
+    private let levels: [PrivateMemory], gradient: PrivateMemory
+    private let blocks: [Range<Int>], isTied: Bool
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
 
@@ -51,12 +54,16 @@ final class MessageExchange: GradientExchange {
         var rank: Int { group.rank }
     }
 
-    init(_ context: StepContext, sharding: Sharding.State, shadows: Bool, identity: UInt64) throws {
+    init(_ context: StepContext, sharding: Sharding.State, shadows: Bool, blocks: [Range<Int>], identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
         (self.sharding, self.shadows, configurationWord) = (sharding, shadows, identity)
         device = try MessageDevice(host: "127.0.0.1")
         state = PrivateState(floats: context.shared.layout.parameterFloats)
-        store = NodeStore(floats: context.shared.layout.parameterFloats)
+        let floats = context.shared.layout.parameterFloats
+        store = NodeStore(floats: floats)
+        levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
+        gradient = PrivateMemory(floats: floats)
+        (self.blocks, isTied) = (blocks, context.config.model.tied)
         context.faults.state = { [unowned self] in
             let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
             return state.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
@@ -68,8 +75,9 @@ final class MessageExchange: GradientExchange {
     private var next: StatePointers { state.pointers(1 - generation) }
 
     var parameters: UnsafePointer<Float> { UnsafePointer(current.parameters) }
-    var previousParameters: UnsafePointer<Float>? { hasPrevious ? UnsafePointer(next.parameters) : nil }
     var isDisturbed: Bool { channels.map { $0.view != shared.view } ?? true }
+
+    private(set) var rounds: RoundPeers?
 
     // MARK: A turn
 
@@ -85,7 +93,8 @@ final class MessageExchange: GradientExchange {
         // Whoever has just come needs the state from the others before it can do anything, and they see that it is new. All
         // else can wait for the exchange.
         let known = Set(channels?.members ?? before)
-        if heldStep != step || !shared.members.allSatisfy(known.contains) { try settle(step) }
+        if heldStep != step || !shared.members.allSatisfy(known.contains) || sharding.isInRounds && (isDisturbed || ownersMoved) { try settle(step) }
+        rounds?.parameters = state.memory(generation: generation, part: 0)
         try deposit(step)
     }
 
@@ -105,42 +114,64 @@ final class MessageExchange: GradientExchange {
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
+        if let rounds { return rounds.gradient.base }
         leafGradient = store.take()
         return leafGradient!.base
     }
 
     func publish(_ leaf: Int) {
-        store.push(leaf: leaf, leafGradient!)
+        guard let gradient = leafGradient else { return }
+        store.push(leaf: leaf, gradient)
         leafGradient = nil
     }
 
     func reduce(_ step: Int) throws {
         try exchanging(step) {
-            // When somebody is gone, leaves are forgotten before the view without him is announced: seen in this order, nobody
-            // meets the others before all leaves are there again.
-            let members = shared.members
-            let holders = (0..<layout.leaves).map { shared.claimant(of: $0, turn: context.turn) }
-            guard shared.leaves.allDone(turn: context.turn), holders.allSatisfy({ $0.map(members.contains) ?? false }) else { throw Disturbed() }
-            if isDisturbed || ownersMoved { try settle(step) }
+            let members = try sharding.isInRounds ? channels?.members ?? [] : membersWithAllLeaves()
+            if !sharding.isInRounds, isDisturbed || ownersMoved { try settle(step) }
             guard let channels, channels.members == members else { throw Disturbed() }
-            let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { holders[$0] == slot } }
-            guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
+            let exchange = TreeExchange(channels.group, channels.segments), scale = Float(1 / Double(config.tokensPerStep))
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
-            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
+            let spreading = try exchange.spread(state.reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
-            try TreeExchange(channels.group, channels.segments).reduce(
-                held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: Float(1 / Double(config.tokensPerStep)),
-                into: state.reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
-                squares: { squares[$0] = $1.bitPattern },
-                done: { segment in
-                    try spreading.send(segment)
-                    context.faults.strike(.reduce, step: step)
-                })
+            func finish(_ segment: Segment) throws {
+                try spreading.send(segment)
+                context.faults.strike(.reduce, step: step)
+            }
+            if sharding.isInRounds {
+                context.enter(.reduce, step)
+                let root = levels[levels.count - 1].base
+                for segment in channels.segments where segment.owner == channels.rank {
+                    for chunk in segment.chunks {
+                        let range = layout.chunk(chunk), source = NodeSource(level: levels.count - 1, index: 0, floats: root + range.lowerBound)
+                        if !range.isEmpty { squares[chunk] = reduceNodes([source], count: range.count, scale: scale, into: state.reduced.base + range.lowerBound).bitPattern }
+                    }
+                    try finish(segment)
+                }
+            } else {
+                let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { shared.claimant(of: $0, turn: context.turn) == slot } }
+                guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
+                try exchange.reduce(
+                    held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: state.reduced.base,
+                    activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern }, done: finish)
+            }
             context.enter(.transfer, step)
             try spreading.finish()
             let all = try channels.group.exchange(squares, tag: Tag.squares)
             for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
         }
+    }
+
+    /// The view's members, when all leaves are with them.
+    /// When somebody is gone, leaves are forgotten before the view without him is announced: seen in this order, nobody meets
+    /// the others before all leaves are there again.
+    /// - Throws: `Disturbed` when a leaf is gone.
+    private func membersWithAllLeaves() throws -> [Int] {
+        let members = shared.members
+        guard shared.leaves.allDone(turn: context.turn),
+            (0..<layout.leaves).allSatisfy({ shared.claimant(of: $0, turn: context.turn).map(members.contains) ?? false })
+        else { throw Disturbed() }
+        return members
     }
 
     func update(_ step: Int) throws {
@@ -152,7 +183,7 @@ final class MessageExchange: GradientExchange {
             hasPrevious = false
             let size = channels.group.size, rank = channels.rank
             let spreading = try TreeExchange(channels.group, channels.segments).spread(state.memory(generation: 1 - generation, part: 0), kind: 1) { [self] in
-                !keeps(owner: $0, $1, of: size)
+                sharding != .zero3 && !keeps(owner: $0, $1, of: size)
             }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             // The own ones first: others wait for them.
@@ -228,6 +259,9 @@ final class MessageExchange: GradientExchange {
         return channels.owners.indices.contains { channels.members[channels.owners[$0]] != shared.reductions.owner(of: $0) }
     }
 
+    /// Of (θ, m, v) those that only their keepers have.
+    private var keptParts: Range<Int> { sharding == .zero3 ? 0..<3 : 1..<3 }
+
     /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
     private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
         sharding == .ddp || owner == rank || shadows && (owner + 1) % size == rank
@@ -246,9 +280,9 @@ final class MessageExchange: GradientExchange {
         }
     }
 
-    /// Runs what sends and receives. When it fails the group is finished: closing it tells the others, and the launcher's
-    /// next view, or a new one of the same members, has another.
-    private func exchanging(_ step: Int, _ body: () throws -> Void) throws {
+    /// When it fails the group is finished: closing it tells the others, and the launcher's next view, or a new one of the same
+    /// members, has another.
+    func exchanging(_ step: Int, _ body: () throws -> Void) throws {
         do {
             try body()
         } catch let failure as MessageFailure {
@@ -275,7 +309,7 @@ final class MessageExchange: GradientExchange {
         sentBefore += Int(cs_tcp_bytes_sent())
         channels.group.close()
         before = channels.members
-        self.channels = nil
+        (self.channels, rounds) = (nil, nil)
     }
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
@@ -292,6 +326,10 @@ final class MessageExchange: GradientExchange {
                 throw Disturbed()
             }
             release(formed)
+            guard sharding.isInRounds else { return }
+            let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, rank: formed.rank, size: formed.group.size)
+            rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.memory(generation: generation, part: 0),
+                gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) })
         }
     }
 
@@ -344,7 +382,7 @@ final class MessageExchange: GradientExchange {
         func has(_ rank: Int, _ chunk: Int) -> Bool { all[rank][6 + chunk / 64] >> UInt64(chunk % 64) & 1 == 1 }
         let ranks = 0..<channels.group.size, sources = ranks.filter { all[$0][4] == 1 }, deposited = all.allSatisfy { $0[5] == 1 }
 
-        // (part 0: θ; part 1: m and v): who sends what to whom; nil: it is in the deposit.
+        // (part 0: θ; part 1: what a keeper has): who sends what to whom; nil: it is in the deposit.
         struct Transfer { var part: Int, from: Int?, to: Int, floats: Range<Int> }
         var transfers: [Transfer] = [], isLost = false
         func add(_ part: Int, _ from: Int?, _ to: Int, _ chunk: Int) {
@@ -357,7 +395,8 @@ final class MessageExchange: GradientExchange {
                 transfers.append(Transfer(part: part, from: from, to: to, floats: floats))
             }
         }
-        for to in ranks where all[to][4] == 0 {
+        // Part 0 is θ, where everybody has it all.
+        for to in ranks where all[to][4] == 0 && sharding != .zero3 {
             for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, chunk) }
         }
         for to in ranks {
@@ -371,7 +410,7 @@ final class MessageExchange: GradientExchange {
         let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
         let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
         for (index, transfer) in transfers.enumerated() {
-            for part in transfer.part == 0 ? 0..<1 : 1..<3 {
+            for part in transfer.part == 0 ? 0..<1 : keptParts {
                 let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
                 if transfer.to == channels.rank {
                     if let from = transfer.from {
@@ -402,7 +441,7 @@ final class MessageExchange: GradientExchange {
                 holdsMoments[chunk] = false
             } else if let from = first {
                 let range = layout.chunk(from).lowerBound..<layout.chunk(chunk - 1).upperBound
-                for part in 1..<3 { for generation in 0..<PrivateState.generationCount { state.memory(generation: generation, part: part).release(range) } }
+                for part in keptParts { for generation in 0..<PrivateState.generationCount { state.memory(generation: generation, part: part).release(range) } }
                 first = nil
             }
         }

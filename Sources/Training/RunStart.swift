@@ -56,6 +56,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var slots: Int { workers + spares }
     /// Share of the microbatches that are computed a second time on another worker, to see whether the bits agree.
     package var auditShare = 0.0
+    /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them.
+    var lossPolicy: LossPolicy { policy == .elastic && sharding.isInRounds ? .discard : policy }
     /// 0 outside paced mode.
     var leafNanoseconds: UInt64 { UInt64((leafMilliseconds ?? 0) * 1e6) }
 

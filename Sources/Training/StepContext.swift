@@ -25,6 +25,7 @@ final class StepContext {
     let ringDoorbell: () -> Void
     /// What is computed here; a result counts for it alone.
     var turn = 0
+    private var entered: (phase: Phase, step: Int, unit: Int)?
 
     init(
         shared: SharedState, config: RunConfig, slot: Int, replica: Int, parameters: ChunkSegments, recorder: FlightRing, instrumented: Bool,
@@ -37,7 +38,14 @@ final class StepContext {
 
     func enter(_ phase: Phase, _ step: Int, _ unit: Int = 0) {
         guard instrumented else { return }
+        entered = (phase, step, unit)
         recorder.record(phase, step: step, view: shared.view, unit: unit)
+    }
+
+    /// In the middle of something the worker waits for others, or goes on with it.
+    func interrupt(_ waits: Bool) {
+        guard instrumented, let entered else { return }
+        recorder.record(waits ? .transfer : entered.phase, step: entered.step, view: shared.view, unit: entered.unit)
     }
 
     /// Sleeps until the condition holds or the turn is over.
@@ -76,10 +84,13 @@ final class StepContext {
 protocol GradientExchange: AnyObject {
     /// θ of the committed step, a whole vector. Valid from `begin` on.
     var parameters: UnsafePointer<Float> { get }
-    /// θ of the step before, as long as it is there.
-    var previousParameters: UnsafePointer<Float>? { get }
     /// Whether the others have changed so that whoever waits has something to do.
     var isDisturbed: Bool { get }
+    /// Whom a pass meets, where all members go through theirs together; nil where each computes for itself. Valid from `begin` on.
+    var rounds: RoundPeers? { get }
+    /// Runs what waits for others. When they are gone, waits until the launcher has drawn the consequences.
+    /// - Throws: `Disturbed` then.
+    func exchanging(_ step: Int, _ body: () throws -> Void) throws
     /// Before anything of a turn is computed, and again before every leaf.
     func begin(_ step: Int) throws
     /// Where the gradient of a leaf is to be written.

@@ -65,15 +65,16 @@ final class TrainStep {
     /// Survivors of a loss find the lost units to be theirs and go on computing.
     private func compute(_ step: Int) throws {
         let due = shared.due(step, config)
+        if let peers = exchange.rounds { return try exchange.exchanging(step) { try computeInRounds(step, due, peers) } }
         while true {
             let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
             noteDrain()
             try exchange.begin(step)
             if let unit = shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) {
-                evaluate(unit, step)
+                evaluate(unit, step, Alone())
             } else if let leaf = shared.claimLeaf(for: slot, turn: turn, helping: shared.helps) {
-                compute(leaf: leaf, step)
+                compute(leaf: leaf, step, Alone())
             } else if allComputed(step, due) {
                 // Whoever finishes last wakes the others before it goes on to its own chunks.
                 shared.ring()
@@ -102,7 +103,30 @@ final class TrainStep {
         context.ringDoorbell()
     }
 
-    private func compute(leaf: Int, _ step: Int) {
+    /// All members together: each has a unit or a leaf of every round, or attends.
+    private func computeInRounds(_ step: Int, _ due: Range<Int>, _ peers: RoundPeers) throws {
+        noteDrain()
+        try evaluateInRounds(step, due, peers)
+        let (rank, size) = peers.place, leaves = shared.layout.leaves
+        for first in stride(from: 0, to: leaves, by: size) {
+            try peers.begin(.training, active: min(size, leaves - first), firstLeaf: first)
+            if first + rank < leaves { try compute(leaf: first + rank, step, peers) } else { try peers.attend(.training) }
+            try peers.end()
+            if shared.turn != turn { throw TurnIsOver() }
+        }
+    }
+
+    private func evaluateInRounds(_ step: Int, _ due: Range<Int>, _ peers: RoundPeers) throws {
+        let (rank, size) = peers.place
+        for first in stride(from: due.lowerBound, to: due.upperBound, by: size) {
+            try peers.begin(.evaluation, active: min(size, due.upperBound - first))
+            if first + rank < due.upperBound { try evaluate(first + rank, step, peers) } else { try peers.attend(.evaluation) }
+            try peers.end()
+            if shared.turn != turn { throw TurnIsOver() }
+        }
+    }
+
+    private func compute<P: Peers>(leaf: Int, _ step: Int, _ peers: P) throws(P.Failure) {
         context.enter(.input, step, leaf)
         data.fill(step: step, leaf: leaf)
         let began = MonotonicClock.nanoseconds()
@@ -112,10 +136,10 @@ final class TrainStep {
         let parameters = exchange.parameters, gradient = exchange.gradient(leaf)
         let dropout = config.model.dropout > 0
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
-        transformer.forward(parameters: parameters, inputs: data.inputs, dropout: dropout)
+        try transformer.forward(parameters: parameters, inputs: data.inputs, dropout: dropout, peers: peers)
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
-        let loss = transformer.backward(parameters: parameters, targets: data.targets, gradient: gradient)
+        let loss = try transformer.backward(parameters: parameters, targets: data.targets, gradient: gradient, peers: peers)
         context.faults.strike(.leafDone, step: step, gradient: gradient, count: shared.layout.parameterFloats)
         pace(since: began)
         shared.noteLeaf(slot, nanoseconds: MonotonicClock.nanoseconds() - began)
@@ -137,14 +161,14 @@ final class TrainStep {
         sleep(until: began + target)
     }
 
-    private func evaluate(_ unit: Int, _ step: Int) {
+    private func evaluate<P: Peers>(_ unit: Int, _ step: Int, _ peers: P) throws(P.Failure) {
         let units = shared.layout.heldOut
         let parameters = exchange.parameters
         context.enter(unit < units.validation ? .evaluate : .probe, step, unit)
         if unit < units.validation {
-            shared.setEvaluationResult(unit, data.evaluate(unit, transformer, parameters: parameters))
+            shared.setEvaluationResult(unit, try data.evaluate(unit, transformer, parameters: parameters, peers: peers))
         } else if unit < units.gradientUnit {
-            data.probe(unit - units.validation, transformer, parameters: parameters) { shared.setProbeLoss($0, $1) }
+            try data.probe(unit - units.validation, transformer, parameters: parameters, peers: peers) { shared.setProbeLoss($0, $1) }
         } else {
             data.probeGradient(transformer, parameters: parameters, into: shared.probeGradient)
         }
@@ -159,12 +183,17 @@ final class TrainStep {
     private func finalEvaluation(_ step: Int) throws {
         let due = shared.due(step, config)
         func next() -> Int? { shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) }
+        if let peers = exchange.rounds {
+            if !shared.evaluations.allDone(turn: turn, in: due) { try exchange.exchanging(step) { try evaluateInRounds(step, due, peers) } }
+            context.enter(.awaitEvaluation, step)
+            return try context.wait { shared.stopRequested || exchange.isDisturbed }
+        }
         while !shared.stopRequested {
             let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
             noteDrain()
             if let unit = next() {
-                evaluate(unit, step)
+                evaluate(unit, step, Alone())
             } else {
                 context.enter(.awaitEvaluation, step)
                 try context.wait { shared.stopRequested || next() != nil || shared.view != view }

@@ -42,23 +42,25 @@ final class WorkerData {
     }
 
     /// The loss over validation unit `unit`: `sequences` windows of the validation text.
-    func evaluate(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>) -> LossSum {
+    func evaluate<P: Peers>(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P) throws(P.Failure) -> LossSum {
         guard let validation, let windows else { preconditionFailure("no validation text") }
         let tokens = windows.fillEvaluation(from: validation, unit: unit, sequences: sequences, inputs: inputs, targets: targets)
-        transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
-        transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses)
+        try transformer.forward(parameters: parameters, inputs: inputs, dropout: nil, peers: peers)
+        try transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses, peers: peers)
         var nats = 0.0
         for sequence in 0..<sequences { nats += sequenceLosses[sequence] }
         return LossSum(nats: nats, tokens: tokens)
     }
 
     /// The losses of the sequences of probe unit `unit`, into `each`(sequence, nats).
-    func probe(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, _ each: (Int, Double) -> Void) {
+    func probe<P: Peers>(
+        _ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P, _ each: (Int, Double) -> Void
+    ) throws(P.Failure) {
         guard let validation, let windows else { preconditionFailure("no validation text") }
         let first = unit * sequences
         windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probes.windows[first + $0] }
-        transformer.forward(parameters: parameters, inputs: inputs, dropout: nil)
-        transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses)
+        try transformer.forward(parameters: parameters, inputs: inputs, dropout: nil, peers: peers)
+        try transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses, peers: peers)
         for row in 0..<sequences { each(first + row, sequenceLosses[row]) }
     }
 

@@ -37,7 +37,7 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How workers exchange gradients: shared memory, or messages over Gloo between workers with memory of their own.", valueName: "shared|gloo"))
     var transport: Transport?
 
-    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state; ddp, zero1; +shadow keeps a second copy with a partner.", valueName: "sharding"))
+    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner.", valueName: "sharding"))
     var sharding: String?
 
     @Flag(help: "Bind each worker to a processor of its own.")
@@ -71,8 +71,8 @@ struct SessionFlags: ParsableArguments {
         options.transport = transport ?? before.transport
         if let sharding {
             let asked = try Sharding(sharding, workers: options.workers, place: "--sharding")
-            guard [.ddp, .zero1].contains(asked.state), asked.redundancy != .parity, asked.mesh == Mesh(data: options.workers) else {
-                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero1+shadow")
+            guard asked.redundancy != .parity, asked.mesh == Mesh(data: options.workers) else {
+                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, and each but ddp with +shadow")
             }
             (options.sharding, options.shadows) = (asked.state, asked.redundancy == .shadow)
         }

@@ -1,0 +1,33 @@
+/// Which stretches of each block of the flat vector belong to which rank: what is sent when a block is gathered, or when its
+/// gradient goes to the owners.
+package struct BlockParts: Sendable {
+    package let blocks: [Range<Int>]
+    /// (block, rank): stretches of floats, in order.
+    package let owned: [[[Range<Int>]]]
+    /// (block): what `rank` does not own.
+    package let foreign: [[Range<Int>]]
+
+    /// - Parameters:
+    ///   - blocks: without gaps, in order.
+    ///   - owners: rank, by chunk.
+    package init(_ layout: SharedLayout, blocks: [Range<Int>], owners: [Int], rank: Int, size: Int) {
+        self.blocks = blocks
+        var owned: [[[Range<Int>]]] = [], foreign: [[Range<Int>]] = []
+        for block in blocks {
+            var parts = Array(repeating: [Range<Int>](), count: size), others: [Range<Int>] = []
+            for (chunk, owner) in owners.enumerated() {
+                let part = layout.chunk(chunk).clamped(to: block)
+                if part.isEmpty { continue }
+                Self.append(part, to: &parts[owner])
+                if owner != rank { Self.append(part, to: &others) }
+            }
+            owned.append(parts)
+            foreign.append(others)
+        }
+        (self.owned, self.foreign) = (owned, foreign)
+    }
+
+    private static func append(_ part: Range<Int>, to parts: inout [Range<Int>]) {
+        if let last = parts.last, last.upperBound == part.lowerBound { parts[parts.count - 1] = last.lowerBound..<part.upperBound } else { parts.append(part) }
+    }
+}
