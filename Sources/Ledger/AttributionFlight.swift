@@ -125,7 +125,8 @@ extension FlightEvent {
         if view != next.view || phase == .glue || following == .glue { return true }
         switch phase {
         case .input: return following == .forward && next.unit == unit && next.step == step
-        case .forward: return following == .backward && next.unit == unit && next.step == step
+        // In the middle of it a worker may wait for messages.
+        case .forward: return (following == .backward && next.unit == unit || following == .transfer) && next.step == step
         case .awaitCommit, .update, .evaluate, .probe, .awaitEvaluation: return true
         default: return !bothWithinStep || next.step <= step
         }
