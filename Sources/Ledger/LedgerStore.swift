@@ -18,7 +18,7 @@ package final class LedgerStore {
         // Whoever looks into a ledger with a tool of their own may hold it for a moment.
         configuration.busyMode = .timeout(Self.busySeconds)
         configuration.prepareDatabase { db in
-            // A commit survives the death of the process; NORMAL leaves only power loss to the checkpoints.
+            // A commit survives the death of the process; NORMAL leaves power loss to the checkpoints, see `sync`.
             try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         }
         database = try DatabaseQueue(path: path, configuration: configuration)
@@ -26,6 +26,23 @@ package final class LedgerStore {
         let found = try fact(RunFact.ledgerVersion)
         if let found, found != String(Self.version) { throw Self.otherVersion(path, found) }
         try setFact(RunFact.ledgerVersion, String(Self.version))
+    }
+
+    /// Makes durable what has been committed by now; any process may. What lies in the database and no longer in the log was
+    /// synced by SQLite, so the log and its name are all that is left. A transaction that syncs would do the same, but only
+    /// in the process that writes: there the steps would wait for the disk.
+    package static func sync(_ path: String) throws {
+        func sync(_ name: String, _ call: (Int32) -> Int32) throws {
+            let descriptor = open(name, O_RDONLY | O_CLOEXEC)
+            defer { close(descriptor) }
+            // Whoever closed the ledger last took all that was in the log into the database.
+            if descriptor < 0, errno == ENOENT { return }
+            guard descriptor >= 0, call(descriptor) == 0 else {
+                throw UserError(.unwritable, "\(name) cannot be made durable: \(String(cString: strerror(errno)))")
+            }
+        }
+        try sync(path + "-wal", fdatasync)
+        try sync((path as NSString).deletingLastPathComponent, fsync)
     }
 
     static func otherVersion(_ path: String, _ found: String) -> UserError {

@@ -131,7 +131,7 @@ package struct CommitRow: Equatable, Sendable {
     /// Sum of the token losses in nats, before the update, and how many tokens carried loss.
     package var lossSum: Double
     package var tokens: Int
-    /// Global norm of the mean gradient before clipping.
+    /// Global norm of the mean gradient before clipping, also of an update that was left out; 0 where it was no number.
     package var gradientNorm: Double
     package var learningRate: Double
     package var parentHash: String
@@ -150,6 +150,14 @@ package struct CommitRow: Equatable, Sendable {
     /// The update was left out: the state is the one before, and what was computed for it counts for nothing. Its loss
     /// and tokens are 0.
     package var isVetoed = false
+
+    /// A longer gradient is recorded as this: a reader takes greater numbers for damage.
+    package static let largestNorm = LedgerRow.largestNumber
+
+    /// What later updates are judged by.
+    fileprivate var update: PastUpdates.Update {
+        PastUpdates.Update(step: step, norm: isVetoed && gradientNorm == 0 ? nil : gradientNorm, isVetoed: isVetoed)
+    }
 
     package init(
         session: Int, step: Int, view: Int, nanoseconds: UInt64, lossSum: Double, tokens: Int,
@@ -487,6 +495,17 @@ package struct RunRecord: Sendable {
         commits.last { $0.step == step }?.stateHash ?? (step == startStep ? facts[RunFact.initialHash] : nil)
     }
 
+    /// The last updates up to commit `step` of the lineage. What the rows of the last session do not say, because the run began
+    /// later or the end of an older ledger was lost, it was told at its start.
+    package func pastUpdates(at step: Int) -> PastUpdates {
+        let session = sessions.map(\.session).max() ?? 0
+        var known: [Int: PastUpdates.Update] = [:]
+        for commit in commits where commit.session != session { known[commit.step] = commit.update }
+        for update in facts[RunFact.updatesBefore].flatMap({ PastUpdates(json: $0) })?.updates ?? [] { known[update.step] = update }
+        for commit in commits where commit.session == session { known[commit.step] = commit.update }
+        return PastUpdates(known.values.filter { $0.step <= step }.sorted { $0.step < $1.step })
+    }
+
     /// Committed steps in the state that the run began from.
     package var startStep: Int { facts[RunFact.startStep].flatMap { Int($0) } ?? 0 }
     /// Steps that the run is to commit; nil when unknown.
@@ -520,6 +539,7 @@ package enum RunFact {
     package static let initialHash = "initial.stateHash"        // of the state before the first step
     package static let origin = "origin"                        // of a first state that was not drawn from the seed
     package static let startStep = "steps.start"                // committed steps in it; absent: 0
+    package static let updatesBefore = "updates.before"         // `PastUpdates` at the state the last session began from or went back to
     package static let allowed = "state.allowed"                // in what states may differ from the run, as the user said
     package static let stepAllocations = "step.allocations"     // by workers inside steps, after their first
     package static let cores = "cores"

@@ -66,7 +66,7 @@ package struct Branch {
         }
         // Other text has the same ids, unless other ones are asked for.
         if config.data.tokenizer == self.config.data.tokenizer { (origin.tokenizer, origin.vocabulary) = (tokenizer, vocabulary) }
-        origin.stateHash = manifest.stateHash
+        (origin.stateHash, origin.pastUpdates) = (manifest.stateHash, manifest.pastUpdates)
         origin.accepts = { traits in
             if let mismatch = manifest.traits.mismatch(for: traits, allowing: allowed) { throw UserError(.badInput, "\(name) \(mismatch)") }
             return manifest.traits.differences(from: traits).map(\.description)

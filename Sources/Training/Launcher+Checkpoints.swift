@@ -30,7 +30,8 @@ extension Launcher {
         checkpointWanted = false
         checkpointStep = step
         tuner?.began()
-        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
+        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash,
+            "--past-updates", pastUpdates.json, "--launcher", String(getpid())]
             + (alone ? ["--alone"] : [])
         let now = MonotonicClock.nanoseconds()
         var row = CheckpointRow(session: session, step: step, requestedNanoseconds: now, lateNanoseconds: late.map { now - $0.since } ?? 0,
@@ -148,7 +149,7 @@ extension Launcher {
 /// The writer process: maps the run's memory, writes one generation, prunes old ones.
 package struct CheckpointWriter {
     /// - Parameter alone: nobody trains meanwhile.
-    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, launcher: pid_t, alone: Bool) throws {
+    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, pastUpdates: PastUpdates, launcher: pid_t, alone: Bool) throws {
         // Without its launcher nobody keeps the generation pinned: a later one could write over what is being read.
         _ = cs_signal_at_parent_death(SIGKILL)
         guard getppid() == launcher else { throw UserError(.runFailed, "the launcher is gone") }
@@ -165,11 +166,14 @@ package struct CheckpointWriter {
         let disk = FaultyDisk(roomBytes: 3 * MemoryLayout<Float>.stride * parameters.count / 2)
         var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared, disk: disk)
         faults.strike(.snapshot, step: step)
+        // The commits that the state rests on are in the ledger, and may be with the operating system only. Here nobody who
+        // trains waits for the disk.
+        try LedgerStore.sync(folder.ledgerPath)
         let state = shared.pointers(generation: generation)
         let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(disk, bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
-        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash)
+        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash, pastUpdates: pastUpdates)
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
             secondMoments: state.secondMoment) { progress in
             switch progress {

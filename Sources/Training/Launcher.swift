@@ -93,10 +93,9 @@ package final class Launcher {
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
     var ownersMoved = false                    // by a recheck: the plan is to be written again
-    var vetoed: Set<Int>                       // steps of the lineage whose update was left out
-    var norms: [Int: Double]                   // gradient norms of the others
+    var pastUpdates: PastUpdates               // of the lineage, up to the last commit
     /// What committed states lie in which generation.
-    var recentStates: [Int: (step: Int, hash: String)] = [:]
+    var recentStates: [Int: (step: Int, hash: String, pastUpdates: PastUpdates)] = [:]
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var late: LateCheckpoint?                  // due, and waiting for the writer
@@ -127,7 +126,7 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
-        (vetoed, norms) = (run.start.vetoed, run.start.norms)
+        pastUpdates = run.start.pastUpdates
         checkpointStep = run.start.step
         if config.checkpoint.every == .auto {
             tuner = CheckpointTuner(plannedSteps: config.steps, policy: description.options.policy, failures: run.start.failures, exposureSeconds: run.start.exposureSeconds)
@@ -195,7 +194,7 @@ package final class Launcher {
         let now = MonotonicClock.nanoseconds()
         shared.setSessionStart(now)
         PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
-        recentStates = [shared.currentGeneration: (step, stateHash)]
+        recentStates = [shared.currentGeneration: (step, stateHash, pastUpdates)]
         shared.setHelps(description.options.policy == .elastic)
         shared.setProbe(step: probes.next, gradient: probes.takesGradient ? probes.next : nil)
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)

@@ -42,6 +42,7 @@ extension PreparedRun {
         let shared: SharedState
         if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
+            start.pastUpdates = record.pastUpdates(at: start.step)
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
@@ -51,7 +52,7 @@ extension PreparedRun {
             shared = try segment(config, description, parameters)
             let isDrawn = record.facts[RunFact.initialHash] != nil && record.facts[RunFact.origin] == nil
             do {
-                (start.step, start.stateHash) = try restore(into: shared, config, description, parameters, at: chosen,
+                (start.step, start.stateHash, start.pastUpdates) = try restore(into: shared, config, description, parameters, at: chosen,
                     last: record.position.step, isDrawn: isDrawn, folder, session: start.session, ledger, &remarks)
                 shared.rewind(to: start.step, generation: 0, next: 1)
                 start.source = chosen != nil ? "chosen checkpoint" : start.step == 0 && isDrawn ? "initial" : "checkpoint"
@@ -64,9 +65,6 @@ extension PreparedRun {
                 throw error
             }
         }
-        let lineage = Dictionary(record.commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 }).filter { $0.key <= start.step }
-        start.vetoed = Set(lineage.filter(\.value.isVetoed).keys)
-        start.norms = lineage.filter { !$0.value.isVetoed }.mapValues(\.gradientNorm)
         (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
@@ -139,7 +137,7 @@ extension PreparedRun {
     package static func restore(
         into shared: SharedState, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, at chosen: Int? = nil, last: Int,
         isDrawn: Bool, _ folder: RunFolder, session: Int, _ ledger: LedgerStore, _ remarks: inout [String]
-    ) throws -> (Int, String) {
+    ) throws -> (step: Int, hash: String, pastUpdates: PastUpdates) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         func mismatch(_ manifest: Manifest) -> CheckpointMismatch? { manifest.mismatch(config, description) }
         func hash(_ step: Int) -> String { fingerprintState(shared, generation: 0, step: step) }
@@ -172,10 +170,10 @@ extension PreparedRun {
             state.firstMoment.update(repeating: 0, count: parameters.count)
             state.secondMoment.update(repeating: 0, count: parameters.count)
             remarks.append("there is no checkpoint; starting again from step 0")
-            return (0, fingerprintState(shared, generation: 0, step: 0))
+            return (0, fingerprintState(shared, generation: 0, step: 0), PastUpdates())
         }
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
-        return (checkpoint.step, checkpoint.manifest.stateHash)
+        return (checkpoint.step, checkpoint.manifest.stateHash, checkpoint.manifest.pastUpdates)
     }
 
     /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.

@@ -15,10 +15,8 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
-    /// Steps up to it whose update was left out.
-    package var vetoed: Set<Int> = []
-    /// Gradient norms of the others, by step.
-    package var norms: [Int: Double] = [:]
+    /// Up to it.
+    package var pastUpdates = PastUpdates()
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
     /// What is known of the failures that checkpoints are for, and in how many worker-seconds of training they came.
@@ -153,7 +151,7 @@ extension PreparedRun {
             var start = SessionStart(), checkpoint: CheckpointRow?
             if let origin {
                 try origin.fill(parameters, shared.pointers(generation: 0))
-                (start.step, start.source) = (origin.step, "origin")
+                (start.step, start.source, start.pastUpdates) = (origin.step, "origin", origin.pastUpdates)
                 start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
                 if let expected = origin.stateHash, expected != start.stateHash {
                     throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
@@ -191,7 +189,7 @@ extension PreparedRun {
         _ start: SessionStart, _ state: StatePointers, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ folder: RunFolder
     ) throws -> CheckpointRow {
         let asked = MonotonicClock.nanoseconds()
-        let manifest = Manifest(step: start.step, parent: nil, config, description, stateHash: start.stateHash)
+        let manifest = Manifest(step: start.step, parent: nil, config, description, stateHash: start.stateHash, pastUpdates: start.pastUpdates)
         do throws(CheckpointError) {
             let saved = try CheckpointStore(folder: folder.checkpointsPath).save(manifest, entries: parameters.stateEntries, parameters: state.parameters,
                 firstMoments: state.firstMoment, secondMoments: state.secondMoment)
@@ -237,6 +235,7 @@ extension PreparedRun {
         try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
             startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
         try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
+        try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
         try ledger.setFact(RunFact.policy, options.policy.rawValue)
         try ledger.setFact(RunFact.spares, String(options.spares))
         for (index, fault) in options.faults.enumerated() {

@@ -104,12 +104,12 @@ import Testing
 
     @Test func `an intact manifest of another format is told from damage, and nothing older is taken in its place`() throws {
         let found = try #require(Self.resealed(
-            store.file("manifest.json", step: 480), replacing: "\"format\":2", with: "\"format\":1"))
+            store.file("manifest.json", step: 480), replacing: "\"format\":3", with: "\"format\":2"))
         try found.write(to: store.file("manifest.json", step: 480))
-        let refused = CheckpointError.damaged(step: 480, .otherFormat(1))
+        let refused = CheckpointError.damaged(step: 480, .otherFormat(2))
         #expect(throws: refused) { try store.newestValid() }
-        #expect("\(refused)" == "checkpoint step-480 is of format 1, and this headway reads format 2; use the headway that wrote it")
-        #expect(try store.list().map(\.damage) == [.otherFormat(1), nil])
+        #expect("\(refused)" == "checkpoint step-480 is of format 2, and this headway reads format 3; use the headway that wrote it")
+        #expect(try store.list().map(\.damage) == [.otherFormat(2), nil])
     }
 
     @Test func `a file that fits its checksums but not its digest is damage`() throws {

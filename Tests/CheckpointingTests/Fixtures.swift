@@ -1,5 +1,6 @@
 import Checkpointing
 import Foundation
+import RunSpec
 import Testing
 
 /// A folder of its own for each test, removed with it.
@@ -66,7 +67,8 @@ extension Manifest {
     static func sample(step: Int, stateHash: String? = nil) -> Manifest {
         Manifest(
             step: step, parent: step > 20 ? step - 20 : nil, run: "run-1", traits: .sample,
-            stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step)
+            stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step,
+            pastUpdates: PastUpdates((max(1, step - 40)...max(1, step)).map { .init(step: $0, norm: $0 % 5 == 0 ? nil : 1 / Double($0), isVetoed: $0 % 5 == 0) }))
     }
 }
 

@@ -91,7 +91,7 @@ extension HeadwayCommand {
         }
 
         /// The writer is started by hand, as a launcher would.
-        @Test func `a checkpoint writer refuses a generation that is not the state it was told`() throws {
+        @Test func `a checkpoint writer refuses a generation that is not the state it was told, and makes the ledger durable first`() throws {
             let run = try TestRun()
             try orphaned(run, Self.settings, step: 45)
             let last = try #require(run.record.commits.last)
@@ -100,13 +100,21 @@ extension HeadwayCommand {
                 let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
                 func write() throws -> Command {
                     try run.headway("checkpoint-writer", run.path, "--step", "\(last.step)", "--generation", "\(generation)",
-                        "--state-hash", last.stateHash, "--launcher", "\(getpid())")
+                        "--state-hash", last.stateHash, "--past-updates", "{\"updates\":[]}", "--launcher", "\(getpid())")
                 }
                 let element = shared.state(generation: generation, part: 1) + 1234
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
                 run.expectRefused(try write(), .runFailed, "generation \(generation) of shared memory", "not the committed one")
                 #expect(run.checkpoints.isEmpty)
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
+                // Nor is anything durable before the ledger is.
+                let log = run.path + "/ledger.sqlite-wal", away = run.folder + "/away"
+                let isThere = rename(log, away) == 0
+                try #require(symlink(log, log) == 0)
+                run.expectRefused(try write(), .unwritable, "ledger.sqlite-wal cannot be made durable")
+                #expect(run.checkpoints.isEmpty)
+                try #require(unlink(log) == 0)
+                if isThere { try #require(rename(away, log) == 0) }
                 #expect(try write().end == .exited(0))
                 #expect(run.checkpoints == [last.step])
             }
