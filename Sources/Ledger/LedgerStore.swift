@@ -11,6 +11,8 @@ package final class LedgerStore {
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
+    /// What is appended together, until it is.
+    private var batch: [(sql: String, arguments: StatementArguments)]?
 
     /// Opens the ledger to append to it; makes it if it is not there.
     package init(writing path: String) throws {
@@ -96,12 +98,30 @@ package final class LedgerStore {
     // MARK: Appending
 
     private func run(_ sql: String, _ arguments: StatementArguments) throws {
-        do {
-            try database.writeWithoutTransaction { db in
-                try db.cachedStatement(sql: sql).execute(arguments: arguments)
-            }
-        } catch let error as DatabaseError {
+        guard batch == nil else {
+            batch?.append((sql, arguments))
+            return
+        }
+        try write { database in
+            try database.writeWithoutTransaction { db in try db.cachedStatement(sql: sql).execute(arguments: arguments) }
+        }
+    }
+
+    private func write(_ body: (DatabaseQueue) throws -> Void) throws {
+        do { try body(database) } catch let error as DatabaseError {
             throw UserError(.unwritable, "the ledger \(database.path) cannot be written: \(error.message ?? "error \(error.resultCode.rawValue)")")
+        }
+    }
+
+    /// Appends all of what `body` appends, or nothing. What it reads is as before.
+    package func together(_ body: () throws -> Void) throws {
+        guard batch == nil else { return try body() }
+        batch = []
+        defer { batch = nil }
+        try body()
+        let all = batch ?? []
+        try write { database in
+            try database.write { db in for (sql, arguments) in all { try db.execute(sql: sql, arguments: arguments) } }
         }
     }
 

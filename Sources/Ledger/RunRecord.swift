@@ -490,6 +490,14 @@ package struct RunRecord: Sendable {
         return (step, stateHash(at: step) ?? "")
     }
 
+    /// The step of the checkpoint that the last session was to go back to, as long as nothing has followed: newer ones may
+    /// not be set aside yet.
+    package var chosenStart: Int? {
+        guard let last = sessions.max(by: { $0.session < $1.session }), last.source == "chosen checkpoint",
+            !commits.contains(where: { $0.session == last.session }), !setbacks.contains(where: { $0.session == last.session }) else { return nil }
+        return last.startStep
+    }
+
     /// Of the state after so many committed steps, the last time they were; nil when no row tells.
     package func stateHash(at step: Int) -> String? {
         commits.last { $0.step == step }?.stateHash ?? (step == startStep ? facts[RunFact.initialHash] : nil)

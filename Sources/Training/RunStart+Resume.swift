@@ -12,11 +12,11 @@ extension PreparedRun {
     /// Takes up a run whose launcher is gone: from shared memory if a state lies there that the ledger vouches for,
     /// else from the newest checkpoint whose hashes hold.
     /// - Parameters:
-    ///   - chosen: the step of the checkpoint to go back to instead.
+    ///   - asked: the step of the checkpoint to go back to instead. Whenever a launcher dies on the way, the next one goes on with it.
     ///   - allowed: what may be another than when the run began.
     ///   - choose: makes the session's options from the last one's.
     package static func resume(
-        _ folder: RunFolder, at chosen: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
+        _ folder: RunFolder, at asked: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
     ) throws -> PreparedRun {
         var (config, description) = try folder.read()
         let options = try choose(description.options, config)
@@ -26,6 +26,7 @@ extension PreparedRun {
         try folder.lock()
         let record = try LedgerStore.read(folder.ledgerPath)
         try checkSettings(config, record, folder)
+        let chosen = try asked ?? record.chosenStart.flatMap { step in try newer(than: step, folder).isEmpty ? nil : step }
         let differences = try description.move(here: config, folder, allowing: allowed)
         let ledger = try LedgerStore(writing: folder.ledgerPath)
         try endDeadSessions(record, folder, description, ledger)
@@ -68,13 +69,22 @@ extension PreparedRun {
         (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
-        if !differences.isEmpty {
-            let before = record.facts[RunFact.allowed].map { [$0] } ?? []
-            try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
+        try ledger.together {
+            if !differences.isEmpty {
+                let before = record.facts[RunFact.allowed].map { [$0] } ?? []
+                try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
+            }
+            try begin(start, options, in: ledger)
         }
-        // Of a finished run that goes back.
-        try ledger.removeFact(RunFact.finalDigest)
-        try begin(start, options, in: ledger)
+        // Not before the ledger says that the run goes back: till then they are what it goes on from.
+        if let chosen {
+            do throws(CheckpointError) {
+                for step in try newer(than: chosen, folder) { try CheckpointStore(folder: folder.checkpointsPath).setAside(step, as: .superseded) }
+            } catch {
+                SharedState.unlink(description.segmentName)
+                throw error.userError
+            }
+        }
         config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
             start: start, probes: record.probes, remarks: remarks)
@@ -86,6 +96,10 @@ extension PreparedRun {
         let changed = ConfigKey.all.filter { $0.read(before) != $0.read(config) && !$0.name.hasPrefix("cost.") }
         let list = changed.map { "\($0.name) is \($0.read(config)) and was \($0.read(before))" }.joined(separator: ", ")
         throw UserError(.badInput, "\(folder.configPath) was changed since the run began: \(list); put it back, or begin another run with `headway train --from \(folder.path)\(changed.map { " --set \($0.name)=\($0.read(config))" }.joined())`")
+    }
+
+    private static func newer(than step: Int, _ folder: RunFolder) throws(CheckpointError) -> [Int] {
+        try CheckpointStore(folder: folder.checkpointsPath).steps().filter { $0 > step }
     }
 
     /// Refuses a chosen checkpoint, while there still is another way.
@@ -130,7 +144,7 @@ extension PreparedRun {
 
     /// Puts the newest checkpoint whose hashes hold, else the first weights, into generation 0.
     /// - Parameters:
-    ///   - chosen: the step of the only checkpoint that will do: newer ones are set aside.
+    ///   - chosen: the step of the only checkpoint that will do.
     ///   - last: committed steps so far.
     ///   - isDrawn: whether the first weights can be drawn from the seed again.
     ///   - session: that goes on from there; what is read for it is booked in the ledger.
@@ -147,12 +161,10 @@ extension PreparedRun {
             if let chosen {
                 found = try store.restore(chosen, entries: parameters.stateEntries, parameters: state.parameters,
                     firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
-                for step in try store.steps() where step > chosen { try store.setAside(step, as: .superseded) }
             } else {
                 let search = try store.restoreNewest(entries: parameters.stateEntries, parameters: state.parameters,
                     firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
                 (found, rejected) = (search.checkpoint, search.rejected)
-                for rejection in rejected { if case .state = rejection.damage { try store.setAside(rejection.step, as: .damaged) } }
                 remarks += rejected.map(\.description)
             }
         } catch {
@@ -161,10 +173,17 @@ extension PreparedRun {
         let now = MonotonicClock.nanoseconds()
         for rejection in rejected { try ledger.append(RestoreRow(session: session, step: rejection.step, nanoseconds: now, damage: "\(rejection)")) }
         if let step = found?.step { try ledger.append(RestoreRow(session: session, step: step, nanoseconds: now)) }
-        guard let checkpoint = found else {
-            guard isDrawn else {
-                throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+        if found == nil && !isDrawn {
+            throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+        }
+        do throws(CheckpointError) {
+            for rejection in rejected where rejection.damage.isLasting {
+                remarks.append("checkpoint step-\(rejection.step) is set aside as \(try store.setAside(rejection.step, as: .damaged))")
             }
+        } catch {
+            throw error.userError
+        }
+        guard let checkpoint = found else {
             // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
             state.firstMoment.update(repeating: 0, count: parameters.count)

@@ -232,14 +232,18 @@ extension PreparedRun {
     }
 
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
-        try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
-            startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
-        try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
-        try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
-        try ledger.setFact(RunFact.policy, options.policy.rawValue)
-        try ledger.setFact(RunFact.spares, String(options.spares))
-        for (index, fault) in options.faults.enumerated() {
-            try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
+        try ledger.together {
+            try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
+                startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
+            try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
+            // Of a finished run that goes back.
+            try ledger.removeFact(RunFact.finalDigest)
+            try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
+            try ledger.setFact(RunFact.policy, options.policy.rawValue)
+            try ledger.setFact(RunFact.spares, String(options.spares))
+            for (index, fault) in options.faults.enumerated() {
+                try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
+            }
         }
     }
 

@@ -143,7 +143,7 @@ import Testing
         }
         #expect(try store.newestValid().checkpoint?.manifest.stateHash == "other" && store.removeAbandoned().isEmpty)
         let names = try FileManager.default.contentsOfDirectory(atPath: store.folder).sorted()
-        #expect(names == ["step-0000000460", "step-0000000480", "step-0000000480.damaged"])
+        #expect(names == ["step-0000000460", "step-0000000480", "step-0000000480.damaged", "step-0000000480.damaged-2"])
     }
 
     @Test func `stray files are ignored`() throws {

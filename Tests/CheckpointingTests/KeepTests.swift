@@ -69,13 +69,30 @@ import Testing
         #expect(try store.loadSample(step: 20).bits == SampleState(step: 20).bits)
     }
 
-    @Test func `what is set aside is listed by name and removed together`() throws {
-        for step in [20, 40, 60] { try store.saveSample(step: step) }
+    @Test func `what is set aside is listed by name and removed together, as far as it is not pinned`() throws {
+        for step in [20, 40, 60, 80] { try store.saveSample(step: step) }
+        try store.pin(80)
+        try store.setAside(80, as: .superseded)
         try store.setAside(60, as: .superseded)
         try store.setAside(40, as: .damaged)
-        #expect(try store.steps() == [20] && store.aside() == ["step-0000000040.damaged", "step-0000000060.superseded"])
-        try store.removeAside()
-        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder) == ["step-0000000020"])
+        let names = ["step-0000000040.damaged", "step-0000000060.superseded", "step-0000000080.superseded"]
+        #expect(try store.steps() == [20] && store.aside().map { $0.name } == names && store.aside().map { $0.step } == [40, 60, 80])
+        #expect(try store.removeAside() == Array(names.prefix(2)))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder).sorted() == ["step-0000000020", "step-0000000080.pin", names[2]])
+        try store.unpin(80)
+        #expect(try store.removeAside() == [names[2]] && run.names == ["checkpoints"] && store.aside().isEmpty)
+    }
+
+    @Test func `one that is set aside again stays beside the first`() throws {
+        var files: [Data] = []
+        for number in 1...3 {
+            try store.saveSample(step: 60, stateHash: "state \(number)")
+            files.append(try Data(contentsOf: store.file("manifest.json", step: 60)))
+            #expect(try store.setAside(60, as: .superseded) == "step-0000000060.superseded" + (number == 1 ? "" : "-\(number)"))
+        }
+        let names = try store.aside().map { $0.name }
+        #expect(try names.map { try Data(contentsOf: URL(fileURLWithPath: "\(store.folder)/\($0)/manifest.json")) } == files && Set(files).count == 3)
+        #expect(try store.removeAside() == names && store.steps().isEmpty)
     }
 
     @Test func `traits that differ are told, the model first, and those that may differ by name`() throws {

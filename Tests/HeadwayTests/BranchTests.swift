@@ -173,6 +173,34 @@ extension HeadwayCommand {
             #expect(try run.headway("report", run.path).output.contains("to step \(chosen) in session 2, as asked"))
         }
 
+        private func superseded(_ run: TestRun) -> Int {
+            ((try? FileManager.default.contentsOfDirectory(atPath: run.path + "/checkpoints")) ?? []).count { $0.contains(".superseded") }
+        }
+
+        @Test func `a launcher that is killed while it goes back leaves a run that goes on from there`() throws {
+            let (run, _, _) = try parent(), steps = run.checkpoints, chosen = steps[steps.count - 1]
+            let command = try run.resume("--at", "\(chosen)")
+            while superseded(run) == 0, kill(command.pid, 0) == 0 {}
+            command.signal(SIGKILL)
+            try #require(command.finish() == .signalled(9))
+            #expect(try run.record.facts[RunFact.outcome] == "running" && run.record.position.step == chosen)
+            let record = try run.expectFinished(run.resume(), Self.settings)
+            #expect(record.sessions.map(\.startStep) == [0, chosen, chosen] && record.commits.count == 100 - chosen)
+            #expect(superseded(run) == steps.count - 1)
+        }
+
+        /// Between what the ledger says and the first checkpoint that is set aside.
+        @Test func `a run that is to go back, and whose newer checkpoints are all there yet, goes back`() throws {
+            let (run, chosen, _) = try parent(), newer = run.checkpoints.filter { $0 > chosen }.count
+            let ledger = try LedgerStore(writing: run.path + "/ledger.sqlite"), now = MonotonicClock.nanoseconds()
+            try ledger.put(SessionRow(session: 2, startedNanoseconds: now, startedUnixSeconds: 0, startStep: chosen, source: "chosen checkpoint"))
+            try ledger.setFact(RunFact.outcome, "running")
+            let report = try run.headway("report", run.path)
+            #expect(report.end == .exited(0) && !report.output.contains("the end of the ledger is lost"), "\(report.output)")
+            let record = try run.expectFinished(run.resume(), Self.settings)
+            #expect(record.sessions.map(\.startStep) == [0, chosen, chosen] && record.commits.count == 100 - chosen && superseded(run) == newer)
+        }
+
         @Test func `going back gives up the state in shared memory, but not for a checkpoint that is damaged`() throws {
             let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=20"]
             let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
