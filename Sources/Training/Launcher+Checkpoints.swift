@@ -27,7 +27,7 @@ extension Launcher {
     /// - Returns: why no writer could be started, which is booked; nil when one was.
     /// - Parameter alone: nobody trains beside it, so that it need not stand back.
     func startWriter(generation: Int, alone: Bool = false) throws -> String? {
-        checkpointWanted = false
+        (checkpointWanted, retryStep) = (false, nil)
         checkpointStep = step
         tuner?.began()
         let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash,
@@ -44,6 +44,7 @@ extension Launcher {
         } catch {
             row.status = "\(error)"
             try ledger.append(row)
+            retryCheckpoint()
             return "checkpoint step-\(step) was not written: \(error)"
         }
     }
@@ -92,6 +93,7 @@ extension Launcher {
             done.row.status = String(said.trimmingPrefix("headway: "))
         }
         try ledger.append(done.row)
+        retryCheckpoint()
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
     }
 

@@ -32,7 +32,7 @@ extension Launcher {
         try settle("\(how); \(step - older) committed step\(step - older == 1 ? "" : "s") computed again")
         try noteSetback(.rewind, to: older)
         (step, stateHash, pastUpdates, recheck) = (older, hash, past, nil)
-        (late, mark, checkpointStep) = (nil, nil, min(checkpointStep, older))
+        (late, mark, retryStep, checkpointStep) = (nil, nil, nil, min(checkpointStep, older))
         shared.setHelps(description.options.policy == .elastic)
         commits = CommitMachine(committed: step, lastStep: config.steps)
         if stopWanted { _ = commits.receive(.stopRequested) }

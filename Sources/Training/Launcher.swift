@@ -101,6 +101,8 @@ package final class Launcher {
     var late: LateCheckpoint?                  // due, and waiting for the writer
     var hasSaidLate = false
     var checkpointStep: Int                    // of the newest checkpoint that was begun, or gone back to
+    var failedWriters = 0                      // since a checkpoint became durable
+    var retryStep: Int?                        // when the next one is tried after one that failed
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
@@ -127,7 +129,7 @@ package final class Launcher {
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
         pastUpdates = run.start.pastUpdates
-        checkpointStep = run.start.step
+        checkpointStep = run.start.checkpointStep
         if config.checkpoint.every == .auto {
             tuner = CheckpointTuner(plannedSteps: config.steps, policy: description.options.policy, failures: run.start.failures, exposureSeconds: run.start.exposureSeconds)
         }

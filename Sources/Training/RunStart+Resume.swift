@@ -44,6 +44,7 @@ extension PreparedRun {
         if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
             start.pastUpdates = record.pastUpdates(at: start.step)
+            do { start.checkpointStep = try newestCheckpoint(upTo: start.step, folder) ?? record.startStep } catch { throw error.userError }
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
@@ -56,6 +57,7 @@ extension PreparedRun {
                 (start.step, start.stateHash, start.pastUpdates) = try restore(into: shared, config, description, parameters, at: chosen,
                     last: record.position.step, isDrawn: isDrawn, folder, session: start.session, ledger, &remarks)
                 shared.rewind(to: start.step, generation: 0, next: 1)
+                start.checkpointStep = start.step
                 start.source = chosen != nil ? "chosen checkpoint" : start.step == 0 && isDrawn ? "initial" : "checkpoint"
                 if let known = record.stateHash(at: start.step), known != start.stateHash {
                     throw UserError(.badInput, "checkpoint step-\(start.step) of \(folder.path) holds state \(start.stateHash.prefix(12)) and the ledger's commit of step \(start.step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
@@ -96,6 +98,10 @@ extension PreparedRun {
         let changed = ConfigKey.all.filter { $0.read(before) != $0.read(config) && !$0.name.hasPrefix("cost.") }
         let list = changed.map { "\($0.name) is \($0.read(config)) and was \($0.read(before))" }.joined(separator: ", ")
         throw UserError(.badInput, "\(folder.configPath) was changed since the run began: \(list); put it back, or begin another run with `headway train --from \(folder.path)\(changed.map { " --set \($0.name)=\($0.read(config))" }.joined())`")
+    }
+
+    private static func newestCheckpoint(upTo step: Int, _ folder: RunFolder) throws(CheckpointError) -> Int? {
+        try CheckpointStore(folder: folder.checkpointsPath).list().first { $0.damage == nil && $0.step <= step }?.step
     }
 
     private static func newer(than step: Int, _ folder: RunFolder) throws(CheckpointError) -> [Int] {

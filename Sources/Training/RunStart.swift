@@ -15,6 +15,8 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
+    /// Of the newest whole checkpoint up to it; without one, where the run began.
+    package var checkpointStep = 0
     /// Up to it.
     package var pastUpdates = PastUpdates()
     /// Whether the validation pass of `step` is in the ledger.
@@ -151,7 +153,7 @@ extension PreparedRun {
             var start = SessionStart(), checkpoint: CheckpointRow?
             if let origin {
                 try origin.fill(parameters, shared.pointers(generation: 0))
-                (start.step, start.source, start.pastUpdates) = (origin.step, "origin", origin.pastUpdates)
+                (start.step, start.checkpointStep, start.source, start.pastUpdates) = (origin.step, origin.step, "origin", origin.pastUpdates)
                 start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
                 if let expected = origin.stateHash, expected != start.stateHash {
                     throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
