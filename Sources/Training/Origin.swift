@@ -12,6 +12,8 @@ package struct Origin {
     package var description: String
     /// The last updates up to it: the new run's first ones are judged by them.
     package var pastUpdates = PastUpdates()
+    /// Text as tokens that lies elsewhere; nil: the configuration's is prepared.
+    package var corpus: PreparedCorpus?
     /// What the state's token ids stand for, where that is not for the new run's text to say.
     package var tokenizer: Tokenizer?
     /// Ids the model has, where they are more than the tokenizer's.

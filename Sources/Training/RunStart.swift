@@ -132,7 +132,7 @@ extension PreparedRun {
 
     private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder, _ origin: Origin?) throws -> PreparedRun {
         var config = given
-        let corpus = try Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
+        let corpus = try origin?.corpus?.copied(to: folder.dataPath) ?? Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
         config.model.vocabulary = max(corpus.tokenizer.vocabulary, origin?.vocabulary ?? 0)
         let b = config.sequencesPerMicrobatch

@@ -169,7 +169,7 @@ struct Train: ParsableCommand, MultipliesMatrices {
         let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: branch?.step ?? 0)
         let allowed = try allow.allowed()
         if branch == nil, !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }
-        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(for: config, allowing: allowed))
+        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(for: config, isTextGiven: !settings.text.isEmpty, allowing: allowed))
         if let branch { prepared.remarks += branch.remarks + ["begins with the state of \(branch.parent.path) after step \(branch.step)"] }
         try TerminalSession(prepared).run()
     }

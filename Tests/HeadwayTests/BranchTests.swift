@@ -85,6 +85,32 @@ extension HeadwayCommand {
             #expect(try isVerified(run, "branch"))
         }
 
+        @Test(arguments: ["-", "story.txt"])
+        func `a branch has the text of its parent, wherever that came from, and says what to do if it needs it otherwise`(text: String) throws {
+            let run = try TestRun(), story = try run.write("story.txt", String(repeating: "the quick brown fox jumps over the lazy dog\n", count: 400).utf8)
+            let parent = try run.train(workers: 2, Self.settings, options: Self.pace, text: text, input: story)
+            try #require(parent.finish() == .exited(0), "\(parent.complaint)")
+            let digest = try #require(run.record.facts[RunFact.finalDigest]), step = try #require(run.checkpoints.dropFirst().first)
+            try #require(mkdir(run.folder + "/elsewhere", 0o755) == 0 && unlink(story) == 0)
+            func branch(_ name: String, _ rest: String...) throws -> Command {
+                let command = try Command(["train", "--from", "\(run.path)@\(step)", "--out", "\(run.folder)/\(name)"] + rest, in: run.folder + "/elsewhere")
+                command.finish()
+                return command
+            }
+            let same = try branch("same")
+            try #require(same.end == .exited(0), "\(same.complaint)")
+            let mine = try record(run, "same")
+            #expect(try mine.facts[RunFact.finalDigest] == digest && mine.facts[RunFact.sources] == run.record.facts[RunFact.sources] && isVerified(run, "same"))
+            #expect(try mine.facts[RunFact.bytesPerToken] == run.record.facts[RunFact.bytesPerToken])
+            let refused = try branch("other", "--set", "data.validation=0.2", "--allow", "corpus")
+            let said = text == "-" ? "came from standard input" : "has the name story.txt from where that run was begun"
+            run.expectRefused(refused, .usage, "another data.validation needs the text of \(run.path) again, which \(said): name it with --text")
+            let given = try run.write("given.txt", String(repeating: "sphinx of black quartz, judge my vow\n", count: 400).utf8)
+            let other = try branch("other", "--text", given, "--allow", "corpus")
+            #expect(other.end == .exited(0), "\(other.complaint)")
+            #expect(try record(run, "other").facts[RunFact.sources] == given)
+        }
+
         /// What is changed, what is said of it, and what allows it.
         static let mismatches: [(arguments: [String], words: [String], allow: String?)] = [
             (["--set", "model.width=64", "--allow", "seed,corpus,core,version"], ["model.width 32, not 64", "no other model"], nil),
