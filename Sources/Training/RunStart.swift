@@ -63,10 +63,10 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         }
         if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
         if slots > SharedLayout.slotsMaximum { throw UserError(.usage, "\(workers) workers and \(spares) spares: at most \(SharedLayout.slotsMaximum) fit on one host") }
-        if auditShare < 0 || auditShare > 1 { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
-        if respawnSeconds < 0 || respawnSeconds > 3600 { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
+        if !(0...1 ~= auditShare) { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
+        if !(0...3600 ~= respawnSeconds) { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
         if !(1...1e6 ~= hangSteps) { throw UserError(.usage, "--hang-steps \(hangSteps): from 1 to 1000000 median steps") }
-        if let leaf = leafMilliseconds, leaf <= 0 || leaf > 60_000 { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
+        if let leaf = leafMilliseconds, !(leaf > 0 && leaf <= 60_000) { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
         if pinned && slots > Int(cs_available_cores()) {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
