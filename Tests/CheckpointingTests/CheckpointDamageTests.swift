@@ -10,8 +10,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
         try store.saveSample(step: 460)
         try store.saveSample(step: 480)
     }

@@ -8,8 +8,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
     }
 
     @Test func `a run without checkpoints has none to list, restore, prune or clean`() throws {

@@ -14,6 +14,12 @@ final class TemporaryFolder {
         path = String(cString: try #require(mkdtemp(&template)))
     }
 
+    /// A folder, and a store in it that has no folder of its own yet.
+    static func withStore(inMemory: Bool = false) throws -> (TemporaryFolder, CheckpointStore) {
+        let folder = try TemporaryFolder(inMemory: inMemory)
+        return (folder, CheckpointStore(folder: folder.path + "/checkpoints"))
+    }
+
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     var names: [String] { get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() } }

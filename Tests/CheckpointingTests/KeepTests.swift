@@ -7,8 +7,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
     }
 
     @Test func `rules name the newest, the first at each multiple and the nearest after the best passes`() {
