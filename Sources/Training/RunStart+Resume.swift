@@ -26,7 +26,7 @@ extension PreparedRun {
         try folder.lock()
         let record = try LedgerStore.read(folder.ledgerPath)
         try checkSettings(config, record, folder)
-        let chosen = try asked ?? record.chosenStart.flatMap { step in try newer(than: step, folder).isEmpty ? nil : step }
+        let chosen = try asked ?? wayBack(record, folder)
         let differences = try description.move(here: config, folder, allowing: allowed)
         let ledger = try LedgerStore(writing: folder.ledgerPath)
         try endDeadSessions(record, folder, description, ledger)
@@ -44,7 +44,7 @@ extension PreparedRun {
         if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
             start.pastUpdates = record.pastUpdates(at: start.step)
-            do { start.checkpointStep = try newestCheckpoint(upTo: start.step, folder) ?? record.startStep } catch { throw error.userError }
+            start.checkpointStep = try newestCheckpoint(upTo: start.step, folder) ?? record.startStep
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
@@ -59,9 +59,7 @@ extension PreparedRun {
                 shared.rewind(to: start.step, generation: 0, next: 1)
                 start.checkpointStep = start.step
                 start.source = chosen != nil ? "chosen checkpoint" : start.step == 0 && isDrawn ? "initial" : "checkpoint"
-                if let known = record.stateHash(at: start.step), known != start.stateHash {
-                    throw UserError(.badInput, "checkpoint step-\(start.step) of \(folder.path) holds state \(start.stateHash.prefix(12)) and the ledger's commit of step \(start.step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
-                }
+                try compare(start.step, start.stateHash, record, folder)
                 try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
@@ -81,7 +79,8 @@ extension PreparedRun {
         // Not before the ledger says that the run goes back: till then they are what it goes on from.
         if let chosen {
             do throws(CheckpointError) {
-                for step in try newer(than: chosen, folder) { try CheckpointStore(folder: folder.checkpointsPath).setAside(step, as: .superseded) }
+                let store = CheckpointStore(folder: folder.checkpointsPath)
+                for step in try store.steps() where step > chosen { try store.setAside(step, as: .superseded) }
             } catch {
                 SharedState.unlink(description.segmentName)
                 throw error.userError
@@ -100,27 +99,34 @@ extension PreparedRun {
         throw UserError(.badInput, "\(folder.configPath) was changed since the run began: \(list); put it back, or begin another run with `headway train --from \(folder.path)\(changed.map { " --set \($0.name)=\($0.read(config))" }.joined())`")
     }
 
-    private static func newestCheckpoint(upTo step: Int, _ folder: RunFolder) throws(CheckpointError) -> Int? {
-        try CheckpointStore(folder: folder.checkpointsPath).list().first { $0.damage == nil && $0.step <= step }?.step
+    private static func newestCheckpoint(upTo step: Int, _ folder: RunFolder) throws -> Int? {
+        do { return try CheckpointStore(folder: folder.checkpointsPath).list().first { $0.damage == nil && $0.step <= step }?.step } catch { throw error.userError }
     }
 
-    private static func newer(than step: Int, _ folder: RunFolder) throws(CheckpointError) -> [Int] {
-        try CheckpointStore(folder: folder.checkpointsPath).steps().filter { $0 > step }
+    /// Where the last session was to go back to, if its launcher died before all that is newer was set aside.
+    private static func wayBack(_ record: RunRecord, _ folder: RunFolder) throws -> Int? {
+        guard let step = record.chosenStart else { return nil }
+        do { return try CheckpointStore(folder: folder.checkpointsPath).steps().first ?? 0 > step ? step : nil } catch { throw error.userError }
     }
 
     /// Refuses a chosen checkpoint, while there still is another way.
     private static func look(at step: Int, _ folder: RunFolder, _ options: SessionOptions, _ config: RunConfig, _ description: RunDescription, _ record: RunRecord) throws {
         try options.validate(from: step)
-        let store = CheckpointStore(folder: folder.checkpointsPath)
+        let store = CheckpointStore(folder: folder.checkpointsPath), hash: String
         do throws(CheckpointError) {
             let found = try store.inspect(step, .hashes)
             if let mismatch = found.manifest.mismatch(config, description) { throw .mismatch(step: step, mismatch) }
-            if let known = record.stateHash(at: step), known != found.manifest.stateHash {
-                throw .damaged(step: step, .state(found: found.manifest.stateHash, expected: known))
-            }
+            hash = found.manifest.stateHash
         } catch {
             throw store.refusal(error)
         }
+        try compare(step, hash, record, folder)
+    }
+
+    /// Refuses a checkpoint's state that is not what the ledger has of its step, if it has anything.
+    private static func compare(_ step: Int, _ hash: String, _ record: RunRecord, _ folder: RunFolder) throws {
+        guard let known = record.stateHash(at: step), known != hash else { return }
+        throw UserError(.badInput, "checkpoint step-\(step) of \(folder.path) holds state \(hash.prefix(12)) and the ledger's commit of step \(step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
     }
 
     /// The segment an earlier launcher left, when the state in it is the one of the last commit record.
@@ -184,7 +190,8 @@ extension PreparedRun {
         }
         do throws(CheckpointError) {
             for rejection in rejected where rejection.damage.isLasting {
-                remarks.append("checkpoint step-\(rejection.step) is set aside as \(try store.setAside(rejection.step, as: .damaged))")
+                let name = try store.setAside(rejection.step, as: .damaged)
+                remarks.append("checkpoint step-\(rejection.step) is set aside as \(name)")
             }
         } catch {
             throw error.userError

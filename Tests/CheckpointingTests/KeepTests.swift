@@ -40,6 +40,14 @@ import Testing
         #expect(try store.prune(KeepRules(last: 2)) == [40])
     }
 
+    /// It may look whole and not be: what is newer than the checkpoint that was just saved comes from before the run went back.
+    @Test func `what is newer than the checkpoint just saved neither counts nor goes`() throws {
+        for step in [20, 40, 60, 80, 100] { try store.saveSample(step: step) }
+        for step in [80, 100] { try store.damage("weights.safetensors", step: step) { $0[$0.count - 3] ^= 1 } }
+        #expect(try store.prune(KeepRules(last: 2), upTo: 60) == [20])
+        #expect(try store.steps() == [100, 80, 60, 40])
+    }
+
     @Test func `a pin outlives the process, and a checkpoint that is not there cannot be pinned`() throws {
         for step in [20, 40, 60] { try store.saveSample(step: step) }
         try store.pin(20)

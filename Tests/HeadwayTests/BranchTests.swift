@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Ledger
 import RunSpec
 import Testing
@@ -239,6 +240,35 @@ extension HeadwayCommand {
             #expect(try FileManager.default.fileExists(atPath: #require(run.segment)))
             let record = try run.expectFinished(run.resume("--at", "\(chosen)"), settings, steps: 120)
             #expect(record.sessions[1].startStep == chosen)
+        }
+
+        @Test func `a checkpoint that the ledger contradicts is not gone back to, and all stays as it is`() throws {
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=20"]
+            let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
+            #expect(command.finish() == .signalled(9))
+            let steps = run.checkpoints, chosen = try #require(steps.last)
+            let ledger = try DatabaseQueue(path: run.path + "/ledger.sqlite")
+            func change(_ from: String, _ to: String) throws {
+                try ledger.write { db in try db.execute(sql: "UPDATE commits SET stateHash = replace(stateHash, ?, ?) WHERE step = ?", arguments: [from, to, chosen]) }
+            }
+            let hash = try #require(run.record.stateHash(at: chosen)), other = String(hash.reversed())
+            try change(hash, other)
+            run.expectRefused(try run.headway("resume", run.path, "--at", "\(chosen)"), .badInput, "checkpoint step-\(chosen) of \(run.path) holds state \(hash.prefix(12)) and the ledger's commit of step \(chosen) made \(other.prefix(12))")
+            #expect(try FileManager.default.fileExists(atPath: #require(run.segment)) && run.checkpoints == steps && run.record.sessions.count == 1)
+            try change(other, hash)
+            let record = try run.expectFinished(run.resume(), settings, steps: 120)
+            #expect(record.sessions[1].source == "shared memory")
+        }
+
+        @Test func `a branch does not begin from a checkpoint of another run in its parent's folder`() throws {
+            let run = try parent().run, other = try parent().run, name = "/checkpoints/step-0000000050"
+            try FileManager.default.removeItem(atPath: run.path + name)
+            try FileManager.default.copyItem(atPath: other.path + name, toPath: run.path + name)
+            for from in ["run", "run@50"] {
+                let refused = try branch(run, from, to: "other", "--set", "steps=80")
+                run.expectRefused(refused, .badInput, "run: checkpoint step-50 was written by run ", "take it out of the folder")
+                #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
+            }
         }
 
         @Test func `a run does not take up a checkpoint of another, nor with settings that were edited`() throws {

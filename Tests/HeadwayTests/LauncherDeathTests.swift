@@ -1,5 +1,6 @@
 import CSystem
 import Foundation
+import GRDB
 import Ledger
 import RunSpec
 import Testing
@@ -8,10 +9,12 @@ import Training
 extension HeadwayCommand {
     @Suite struct LauncherDeath {
         static let settings = ["steps=240", "evaluation.every=15"]
+        /// So that a checkpoint is durable before so many steps are.
+        static let pace = ["--pace", "4"]
 
         /// A run whose launcher was killed after step `step`; its workers have ended by themselves.
-        private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3) throws {
-            let command = try run.train(workers: workers, settings)
+        private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3, options: [String] = []) throws {
+            let command = try run.train(workers: workers, settings, options: options)
             try command.wait(for: "step \(step): validation loss")
             let descriptors = run.workers.map { cs_pidfd_open($0.pid) }
             defer { for descriptor in descriptors { close(descriptor) } }
@@ -121,6 +124,23 @@ extension HeadwayCommand {
             try run.expectFinished(run.resume(), Self.settings, steps: 240)
         }
 
+        @Test func `a checkpoint is durable though older ones could not be removed`() throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.keep-best=1"]
+            try orphaned(run, settings, step: 45)
+            let last = try #require(run.record.commits.last), ledger = try DatabaseQueue(path: run.path + "/ledger.sqlite")
+            // Which ones are best cannot be read.
+            try ledger.write { db in try db.execute(sql: "INSERT INTO evaluations VALUES (1, 7, 1, 'x', 1)") }
+            try run.withSharedState { shared in
+                let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
+                let writer = try run.headway("checkpoint-writer", run.path, "--step", "\(last.step)", "--generation", "\(generation)",
+                    "--state-hash", last.stateHash, "--past-updates", "{\"updates\":[]}", "--launcher", "\(getpid())")
+                #expect(writer.end == .exited(0) && writer.errors.hasPrefix("older checkpoints were not removed: "), "\(writer.complaint)")
+            }
+            #expect(run.checkpoints == [last.step])
+            try ledger.write { db in try db.execute(sql: "DELETE FROM evaluations WHERE step = 7") }
+            try run.expectFinished(run.resume(), settings, steps: 240)
+        }
+
         @Test func `a new launcher that comes at once ends the workers of the old one first`() throws {
             let run = try TestRun()
             let old = try run.train(workers: 3, Self.settings)
@@ -150,7 +170,7 @@ extension HeadwayCommand {
 
         @Test func `without the memory a new launcher begins from the newest checkpoint`() throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 105)
+            try orphaned(run, settings, step: 105, options: Self.pace)
             #expect(unlink(try #require(run.segment)) == 0)
             let newest = try #require(run.checkpoints.first), committed = try run.record.commits.count
             #expect(newest >= 30 && newest <= committed)
@@ -173,7 +193,7 @@ extension HeadwayCommand {
         @Test(arguments: 0..<3)
         func `memory with a single flipped bit is not taken`(part: Int) throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 105)
+            try orphaned(run, settings, step: 105, options: Self.pace)
             let last = try #require(run.record.commits.last)
             try run.withSharedState { shared in
                 // The launcher may have died between the record and the announcement.
