@@ -18,6 +18,14 @@ package enum CheckpointDamage: Error, Hashable, CustomStringConvertible, Sendabl
     case state(found: String, expected: String)
     case unreadable(StorageError)
 
+    /// Whether it is in the files, and not in what there is to read them with.
+    package var isLasting: Bool {
+        switch self {
+        case .otherFormat, .unreadable: false
+        default: true
+        }
+    }
+
     package var description: String {
         switch self {
         case .manifestMissing: "has no manifest"

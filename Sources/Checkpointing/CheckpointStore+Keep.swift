@@ -55,7 +55,7 @@ extension CheckpointStore {
     /// the newest; removes the rest. Any process may prune while another saves. The steps removed.
     /// - Parameters:
     ///   - depth: of the check that tells complete ones.
-    ///   - saved: the checkpoint that was just saved. Newer ones are those that a restore has rejected: they may look whole
+    ///   - saved: the checkpoint that was just saved. Newer ones are those that a restore could not read: they may look whole
     ///     and do not count.
     @discardableResult
     package func prune(_ rules: KeepRules, checking depth: CheckDepth = .sizes, upTo saved: Int = .max) throws(CheckpointError) -> [Int] {
@@ -126,36 +126,49 @@ extension CheckpointStore {
 
     /// Why a checkpoint no longer counts, though nobody has removed it.
     package enum Aside: String, CaseIterable, Sendable {
-        /// Refused for its state. No check of its bytes would find the damage: under its own name it would count as one
-        /// of those to keep, and its step could not be saved again.
+        /// Refused by a restore. Under its own name it could count as one of those to keep, for not every check reads its
+        /// bytes and none knows its state; and its step could not be saved again.
         case damaged
         /// The run went back behind it.
         case superseded
     }
 
-    /// Renames a checkpoint so that it no longer counts.
-    package func setAside(_ step: Int, as why: Aside) throws(CheckpointError) {
+    /// Renames a checkpoint so that it no longer counts. One of its step that was set aside before stays beside it.
+    /// - Returns: its name from now on.
+    @discardableResult
+    package func setAside(_ step: Int, as why: Aside) throws(CheckpointError) -> String {
+        let names = Set(try folderNames()), plain = "\(Self.name(of: step)).\(why.rawValue)"
+        var aside = plain, number = 1
+        while names.contains(aside) {
+            number += 1
+            aside = "\(plain)-\(number)"
+        }
         do throws(StorageError) {
-            let aside = path(of: step) + "." + why.rawValue
-            try storage.remove(aside)
-            try storage.rename(path(of: step), to: aside)
+            try storage.rename(path(of: step), to: "\(folder)/\(aside)")
             try storage.syncDirectory(folder)
         } catch {
             throw .storage(error)
         }
+        return aside
     }
 
-    /// Names of those that are set aside.
-    package func aside() throws(CheckpointError) -> [String] {
-        try folderNames().filter { name in
+    /// Those that are set aside, by name. A pin of their step holds for them, too.
+    package func aside() throws(CheckpointError) -> [(name: String, step: Int)] {
+        try folderNames().sorted().compactMap { name in
             let parts = name.split(separator: ".", maxSplits: 1).map { String($0) }
-            return parts.count == 2 && Self.step(of: parts[0]) != nil && Aside(rawValue: parts[1]) != nil
-        }.sorted()
+            guard parts.count == 2, let step = Self.step(of: parts[0]) else { return nil }
+            let words = parts[1].split(separator: "-", maxSplits: 1).map { String($0) }
+            guard let why = words.first, Aside(rawValue: why) != nil, words.count == 1 || Int(words[1]) ?? 0 > 1 else { return nil }
+            return (name, step)
+        }
     }
 
-    package func removeAside() throws(CheckpointError) {
-        for name in try aside() {
+    /// Removes those that are set aside and not pinned; their names.
+    package func removeAside() throws(CheckpointError) -> [String] {
+        let removed = try aside().filter { !isPinned($0.step) }.map { $0.name }
+        for name in removed {
             do throws(StorageError) { try storage.remove("\(folder)/\(name)") } catch { throw .storage(error) }
         }
+        return removed
     }
 }

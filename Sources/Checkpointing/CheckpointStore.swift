@@ -5,8 +5,8 @@
 //   step-0000000480/manifest.json            hashes and sizes of both; see Manifest.swift
 //   step-0000000500.tmp-4711/                being written, or left over by process 4711
 //   step-0000000480.pin                      while it is there, the checkpoint of this step stays
-//   step-0000000460.damaged/                 set aside: its state is not the one that its manifest names
-//   step-0000000500.superseded/              set aside: the run went back behind it
+//   step-0000000460.damaged/                 set aside: a restore found it damaged
+//   step-0000000500.superseded/              set aside: the run went back behind it; .superseded-2 if there was one, and so on
 //
 // A checkpoint is a folder named by a step whose manifest and files are valid; nothing points at "the latest", the
 // highest valid step is it. Everything is made durable under a temporary name first, contents before names,

@@ -3,7 +3,7 @@
 //   {"createdUnixSeconds":1764000000, … ,"traits":{"corpus":"…", … }}
 //   ,"manifestSHA256":"64 digits"}
 //
-// The manifest is valid when the SHA-256 of the first line, without its line break, is that digest, the format is 2,
+// The manifest is valid when the SHA-256 of the first line, without its line break, is that digest, the format is 3,
 // and the files are those of `CheckpointFile`. It is written last, so a folder without one was never complete.
 import FoundationEssentials
 import RunSpec
@@ -17,7 +17,7 @@ package enum CheckpointFile: String, CaseIterable, Sendable {
 }
 
 package struct Manifest: Codable, Hashable, Sendable {
-    package static let currentFormat = 2
+    package static let currentFormat = 3
     static let name = "manifest.json"
     static let limitBytes = 256 << 20
 
@@ -31,14 +31,17 @@ package struct Manifest: Codable, Hashable, Sendable {
     /// The run's own hash of (θ, m, v); two checkpoints of a step are the same state when it is equal.
     package let stateHash: String
     package let createdUnixSeconds: Int
+    /// The last updates up to this state: whether the next ones are made depends on them.
+    package let pastUpdates: PastUpdates
     /// Filled in by the store, in the order of `CheckpointFile`.
     package internal(set) var files: [FileRecord] = []
 
     package init(
-        step: Int, parent: Int?, run: String, traits: StateTraits, stateHash: String, createdUnixSeconds: Int
+        step: Int, parent: Int?, run: String, traits: StateTraits, stateHash: String, createdUnixSeconds: Int, pastUpdates: PastUpdates = PastUpdates()
     ) {
         precondition((0...CheckpointStore.lastStep).contains(step), "step \(step)")
         precondition(parent.map { $0 < step } ?? true, "parent \(parent ?? 0) of step \(step)")
+        precondition(pastUpdates.updates.last.map { $0.step <= step } ?? true, "updates to \(pastUpdates.updates.last?.step ?? 0) of step \(step)")
         format = Self.currentFormat
         self.step = step
         self.parent = parent
@@ -46,6 +49,7 @@ package struct Manifest: Codable, Hashable, Sendable {
         self.traits = traits
         self.stateHash = stateHash
         self.createdUnixSeconds = createdUnixSeconds
+        self.pastUpdates = pastUpdates
     }
 
     /// Bytes of the data files together.

@@ -8,8 +8,8 @@ package struct PreparedCorpus: Sendable {
     package struct Input: Hashable, Sendable {
         /// Path, "standard input", or "tales of seed …".
         package let name: String
-        /// As read, without the newline that may follow it in the corpus.
-        package let bytes: Int
+        /// As read, without the newline that may follow it in the corpus; nil where only the tokens are left of it.
+        package let bytes: Int?
     }
 
     package struct Part: Hashable, Sendable {
@@ -38,6 +38,34 @@ package struct PreparedCorpus: Sendable {
 }
 
 extension PreparedCorpus {
+    /// What `Ingest` has made in a folder, every token read once.
+    /// - Parameter validationFloor: is not in the folder.
+    package init(reading folder: String, validationFloor: Double?) throws(UserError) {
+        let tokenizer = try Tokenizer.load("\(folder)/\(Self.tokenizerName)"), map = try TextMap(reading: folder)
+        func part(_ name: String) throws(UserError) -> Part {
+            let shard = try TokenShard("\(folder)/\(name)")
+            guard shard.vocabulary == tokenizer.vocabulary else {
+                throw UserError(.badInput, "\(shard.path) has \(shard.vocabulary) ids and the tokenizer beside it \(tokenizer.vocabulary); prepare the corpus again")
+            }
+            return Part(tokens: shard.count, bytes: tokenizer.byteCount(of: shard))
+        }
+        self.init(
+            folder: folder, tokenizer: tokenizer, inputs: map.sources.map { Input(name: $0, bytes: nil) }, train: try part(Self.trainName),
+            validation: map.validation.tokens == 0 ? Part(tokens: 0, bytes: 0) : try part(Self.validationName), validationFloor: validationFloor)
+    }
+
+    /// The same in another folder, which is there.
+    package func copied(to other: String) throws(UserError) -> PreparedCorpus {
+        for name in [Self.trainName] + (validation.tokens == 0 ? [] : [Self.validationName]) + [Self.tokenizerName, TextMap.fileName] {
+            var file = try PendingFile("\(other)/\(name)")
+            try file.write(TextFile.bytes(of: "\(folder)/\(name)", called: "prepared text"), at: 0)
+            try file.flush()
+            try file.commit()
+        }
+        try PendingFile.flushFolder(other)
+        return PreparedCorpus(folder: other, tokenizer: tokenizer, inputs: inputs, train: train, validation: validation, validationFloor: validationFloor)
+    }
+
     /// Tells what a folder's training tokens and its tokenizer are from any others.
     package static func fingerprint(in folder: String) throws -> String {
         let encoder = JSONEncoder()

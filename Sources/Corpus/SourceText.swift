@@ -23,7 +23,7 @@ struct SourceText {
         switch source {
         case .files(let paths):
             for path in paths { try append(path, needsUTF8: needsUTF8) }
-            guard inputs.contains(where: { $0.bytes > 0 }) else {
+            guard inputs.contains(where: { $0.bytes ?? 0 > 0 }) else {
                 let names = inputs.map(\.name).joined(separator: ", ")
                 throw UserError(.badInput, "the text is empty: 0 bytes in \(names); name a file with text in it")
             }

@@ -79,7 +79,7 @@ package struct CellRun: Sendable {
     /// What a new launcher is to inject: what has not fired and can still come. The fault that ended the old launcher is
     /// noted by the new one only; it strikes no second time.
     package static func left(of faults: [Fault], in record: RunRecord) -> [Fault] {
-        let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text)), committed = record.commits.last?.step ?? 0
+        let fired = Set(record.faults.filter { $0.firedNanoseconds != nil }.map(\.text)), committed = record.position.step
         return faults.filter { fault in
             guard let step = fault.step, !fired.contains(fault.description) else { return false }
             return fault.victim == .launcher ? step > committed : step >= committed

@@ -176,12 +176,14 @@ struct TimelineBuilder {
     }
 
     /// The attempt that the span was part of, if everybody threw it away later: its microbatches, too, or what came after
-    /// them only.
+    /// them only. What was decided after its step was committed, or the run went back, was about another attempt.
     private func thrownAway(_ life: ReplicaLife, _ span: FlightSpan) -> Int? {
         let key = Meetings.Key(session: life.place.session, step: span.step)
         let keepsLeaves = ![.reduce, .update, .awaitReduction, .awaitCommit, .transfer].contains(span.phase)
-        let setback = thrownAway[key]?.first {
-            span.start < record.setbacks[$0].nanoseconds && (record.setbacks[$0].kind == .discard || !keepsLeaves)
+        guard let candidates = thrownAway[key] else { return nil }
+        let decided = lineage.nextChange(session: key.session, after: span.start) ?? .max
+        let setback = candidates.first {
+            span.start < record.setbacks[$0].nanoseconds && record.setbacks[$0].nanoseconds <= decided && (record.setbacks[$0].kind == .discard || !keepsLeaves)
         }
         return setback.map { record.commits.count + fates.executions.count + $0 }
     }

@@ -11,6 +11,8 @@ package final class LedgerStore {
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
+    /// What is appended together, until it is.
+    private var batch: [(sql: String, arguments: StatementArguments)]?
 
     /// Opens the ledger to append to it; makes it if it is not there.
     package init(writing path: String) throws {
@@ -18,7 +20,7 @@ package final class LedgerStore {
         // Whoever looks into a ledger with a tool of their own may hold it for a moment.
         configuration.busyMode = .timeout(Self.busySeconds)
         configuration.prepareDatabase { db in
-            // A commit survives the death of the process; NORMAL leaves only power loss to the checkpoints.
+            // A commit survives the death of the process; NORMAL leaves power loss to the checkpoints, see `sync`.
             try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         }
         database = try DatabaseQueue(path: path, configuration: configuration)
@@ -26,6 +28,23 @@ package final class LedgerStore {
         let found = try fact(RunFact.ledgerVersion)
         if let found, found != String(Self.version) { throw Self.otherVersion(path, found) }
         try setFact(RunFact.ledgerVersion, String(Self.version))
+    }
+
+    /// Makes durable what has been committed by now; any process may. What lies in the database and no longer in the log was
+    /// synced by SQLite, so the log and its name are all that is left. A transaction that syncs would do the same, but only
+    /// in the process that writes: there the steps would wait for the disk.
+    package static func sync(_ path: String) throws {
+        func sync(_ name: String, _ call: (Int32) -> Int32) throws {
+            let descriptor = open(name, O_RDONLY | O_CLOEXEC)
+            defer { close(descriptor) }
+            // Whoever closed the ledger last took all that was in the log into the database.
+            if descriptor < 0, errno == ENOENT { return }
+            guard descriptor >= 0, call(descriptor) == 0 else {
+                throw UserError(.unwritable, "\(name) cannot be made durable: \(String(cString: strerror(errno)))")
+            }
+        }
+        try sync(path + "-wal", fdatasync)
+        try sync((path as NSString).deletingLastPathComponent, fsync)
     }
 
     static func otherVersion(_ path: String, _ found: String) -> UserError {
@@ -79,12 +98,30 @@ package final class LedgerStore {
     // MARK: Appending
 
     private func run(_ sql: String, _ arguments: StatementArguments) throws {
-        do {
-            try database.writeWithoutTransaction { db in
-                try db.cachedStatement(sql: sql).execute(arguments: arguments)
-            }
-        } catch let error as DatabaseError {
+        guard batch == nil else {
+            batch?.append((sql, arguments))
+            return
+        }
+        try write { database in
+            try database.writeWithoutTransaction { db in try db.cachedStatement(sql: sql).execute(arguments: arguments) }
+        }
+    }
+
+    private func write(_ body: (DatabaseQueue) throws -> Void) throws {
+        do { try body(database) } catch let error as DatabaseError {
             throw UserError(.unwritable, "the ledger \(database.path) cannot be written: \(error.message ?? "error \(error.resultCode.rawValue)")")
+        }
+    }
+
+    /// Appends all of what `body` appends, or nothing. What it reads is as before.
+    package func together(_ body: () throws -> Void) throws {
+        guard batch == nil else { return try body() }
+        batch = []
+        defer { batch = nil }
+        try body()
+        let all = batch ?? []
+        try write { database in
+            try database.write { db in for (sql, arguments) in all { try db.execute(sql: sql, arguments: arguments) } }
         }
     }
 

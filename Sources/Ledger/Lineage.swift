@@ -100,11 +100,7 @@ package struct Lineage: Sendable {
     /// The attempt that work on `step` (committed steps before it) belonged to when it began at `time`.
     func attempt(session: Int, step: Int, at time: UInt64) -> Attempt {
         let rows = sessions[session] ?? []
-        var low = 0, high = rows.count
-        while low < high {
-            let middle = (low + high) / 2
-            if rows[middle].nanoseconds < time { low = middle + 1 } else { high = middle }
-        }
+        var low = Self.first(in: rows, from: time)
         // At the very nanosecond of another step's commit, this step begins.
         while low < rows.count, rows[low].nanoseconds == time, rows[low].step != step + 1 { low += 1 }
         if low < rows.count, rows[low].step == step + 1, let index = rows[low].index { return .commit(index) }
@@ -121,6 +117,24 @@ package struct Lineage: Sendable {
         guard let next = sessions.filter({ $0.key > session }).min(by: { $0.key < $1.key })?.value.first else { return .undecided }
         guard next.step == step + 1, let index = next.index else { return .rewound }
         return .commit(index)
+    }
+
+    /// When the number of committed steps changed next after `time`, by a commit or by going back; nil if it did not. What was
+    /// under way at `time` was decided on by then.
+    func nextChange(session: Int, after time: UInt64) -> UInt64? {
+        let rows = sessions[session] ?? []
+        let index = Self.first(in: rows, from: time + 1)
+        return index < rows.count ? rows[index].nanoseconds : nil
+    }
+
+    /// The first row at `time` or later.
+    private static func first(in rows: [Row], from time: UInt64) -> Int {
+        var low = 0, high = rows.count
+        while low < high {
+            let middle = (low + high) / 2
+            if rows[middle].nanoseconds < time { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// The verdict over a commit's whole attempt.

@@ -86,6 +86,7 @@ package struct Fault: Hashable, Sendable {
     package var bit: Int
 
     private static let usualBit = 22, usualRate = 2.0
+    static let bits = 0...31
 
     /// - Parameter point: nil for the kind's own, see `defaultPoint`.
     package init(
@@ -220,7 +221,7 @@ extension Fault: CustomStringConvertible {
                 guard let value = Self.rate(pair[1]) else { throw bad("`rate` must be from 0.001 to 1000000 MB/s, as in rate=2MB/s, not `\(pair[1])`") }
                 rate = value
             case "bit":
-                guard let value = Int(pair[1]), 0...31 ~= value else { throw bad("`bit` must be from 0 to 31, not `\(pair[1])`") }
+                guard let value = Int(pair[1]), Self.bits ~= value else { throw bad("`bit` must be from \(Self.bits.lowerBound) to \(Self.bits.upperBound), not `\(pair[1])`") }
                 bit = value
             case "point": point = try named(pair)
             case "target": target = try named(pair)

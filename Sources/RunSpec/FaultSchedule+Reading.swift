@@ -1,10 +1,10 @@
 import Yams
 
-// Keys that most schedules share: what it is (`kind`, with `for`, `notice`, `speed`, `rate`, `target` where they apply), whom it
-// strikes (`workers`, or `victim` for the launcher or the writer of checkpoints), where (`points`), when (`from`, `until`).
+// Keys that most schedules share: what it is (`kind`, with `for`, `notice`, `speed`, `rate`, `target`, `bit` where they apply), whom
+// it strikes (`workers`, or `victim` for the launcher or the writer of checkpoints), where (`points`), when (`from`, `until`).
 
 extension FaultSchedule {
-    private static let what = ["kind", "victim", "workers", "points", "for", "notice", "speed", "rate", "target"]
+    private static let what = ["kind", "victim", "workers", "points", "for", "notice", "speed", "rate", "target", "bit"]
     private static let when = ["from", "until"]
 
     /// Failures that come by chance: Poisson, or Weibull with its shape.
@@ -65,7 +65,7 @@ extension FaultSchedule {
         if entry.has("kind") {
             strike = try entry.strike()
             trace = trace.all(strike.kind)
-        } else if let key = ["victim", "for", "notice", "speed", "rate", "target"].first(where: entry.has) {
+        } else if let key = ["victim", "for", "notice", "speed", "rate", "target", "bit"].first(where: entry.has) {
             throw entry.bad("`\(key)` needs `kind`, which then is that of every loss in the trace")
         }
         let pace = rate.map { "\(brief($0)) steps an hour" } ?? "\(brief(factor ?? 1)) times as fast"
@@ -146,7 +146,7 @@ extension PlanEntry {
             throw bad("`kind` is missing; there are \(Fault.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         var strike = FaultSchedule.Strike(kind: try choice("kind", text))
-        let owners: [(key: String, kinds: [Fault.Kind])] = [("for", [.hang, .slow]), ("notice", [.preempt]), ("speed", [.slow]), ("rate", [.slowdisk]), ("target", [.bitflip])]
+        let owners: [(key: String, kinds: [Fault.Kind])] = [("for", [.hang, .slow]), ("notice", [.preempt]), ("speed", [.slow]), ("rate", [.slowdisk]), ("target", [.bitflip]), ("bit", [.bitflip])]
         for (key, kinds) in owners where has(key) && !kinds.contains(strike.kind) {
             throw bad("`\(key)` goes with \(kinds.map(\.rawValue).joined(separator: " and ")), not with \(strike.kind)")
         }
@@ -157,6 +157,10 @@ extension PlanEntry {
             strike.rate = rate
         }
         if let target = try self.text("target") { strike.target = try choice("target", target) }
+        if let text = try self.text("bit") {
+            guard let bit = Int(text), Fault.bits ~= bit else { throw bad("`bit` must be from \(Fault.bits.lowerBound) to \(Fault.bits.upperBound), not `\(text)`") }
+            strike.bit = bit
+        }
         return strike
     }
 

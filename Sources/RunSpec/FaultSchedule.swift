@@ -33,6 +33,7 @@ package struct FaultSchedule: Sendable {
         var speed = 0.5
         var rate: Double?
         var target = Fault.Target.gradient
+        var bit: Int?
     }
 
     /// File, entry and name, for errors.
@@ -100,7 +101,7 @@ extension FaultSchedule {
             let points = allowedPoints(strike, victim)
             faults.append(Fault(
                 strike.kind, victim, moment, point: points[Int(chance.point * Double(points.count))], seconds: strike.seconds, speed: strike.speed,
-                rate: strike.rate, target: strike.target))
+                rate: strike.rate, target: strike.target, bit: strike.bit))
             if faults.count > limit { throw UserError(.usage, "\(place): more than \(limit) faults; make them rarer, or end them with `until`") }
         }
         return (faults, displaced)

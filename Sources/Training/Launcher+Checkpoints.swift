@@ -27,10 +27,11 @@ extension Launcher {
     /// - Returns: why no writer could be started, which is booked; nil when one was.
     /// - Parameter alone: nobody trains beside it, so that it need not stand back.
     func startWriter(generation: Int, alone: Bool = false) throws -> String? {
-        checkpointWanted = false
+        (checkpointWanted, retryStep) = (false, nil)
         checkpointStep = step
         tuner?.began()
-        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash, "--launcher", String(getpid())]
+        let arguments = ["checkpoint-writer", folder.absolutePath, "--step", String(step), "--generation", String(generation), "--state-hash", stateHash,
+            "--past-updates", pastUpdates.json, "--launcher", String(getpid())]
             + (alone ? ["--alone"] : [])
         let now = MonotonicClock.nanoseconds()
         var row = CheckpointRow(session: session, step: step, requestedNanoseconds: now, lateNanoseconds: late.map { now - $0.since } ?? 0,
@@ -43,6 +44,7 @@ extension Launcher {
         } catch {
             row.status = "\(error)"
             try ledger.append(row)
+            retryCheckpoint()
             return "checkpoint step-\(step) was not written: \(error)"
         }
     }
@@ -92,6 +94,7 @@ extension Launcher {
             done.row.status = String(said.trimmingPrefix("headway: "))
         }
         try ledger.append(done.row)
+        retryCheckpoint()
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
     }
 
@@ -152,7 +155,7 @@ extension Launcher {
 /// The writer process: maps the run's memory, writes one generation, prunes old ones.
 package struct CheckpointWriter {
     /// - Parameter alone: nobody trains meanwhile.
-    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, launcher: pid_t, alone: Bool) throws {
+    package static func run(folder: RunFolder, step: Int, generation: Int, stateHash: String, pastUpdates: PastUpdates, launcher: pid_t, alone: Bool) throws {
         // Without its launcher nobody keeps the generation pinned: a later one could write over what is being read.
         _ = cs_signal_at_parent_death(SIGKILL)
         guard getppid() == launcher else { throw UserError(.runFailed, "the launcher is gone") }
@@ -169,11 +172,14 @@ package struct CheckpointWriter {
         let disk = FaultyDisk(roomBytes: 3 * MemoryLayout<Float>.stride * parameters.count / 2)
         var faults = FaultInjector(description.options.faults, victim: .writer, shared: shared, disk: disk)
         faults.strike(.snapshot, step: step)
+        // The commits that the state rests on are in the ledger, and may be with the operating system only. Here nobody who
+        // trains waits for the disk.
+        try LedgerStore.sync(folder.ledgerPath)
         let state = shared.pointers(generation: generation)
         let store = CheckpointStore(folder: folder.checkpointsPath, storage: PacedStorage(disk, bytesPerSecond: alone ? 0 : config.checkpoint.bandwidth * 1e6))
         _ = try store.removeAbandoned()
         let parent = try store.steps().first { $0 < step }
-        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash)
+        let manifest = Manifest(step: step, parent: parent, config, description, stateHash: stateHash, pastUpdates: pastUpdates)
         _ = try store.save(manifest, entries: parameters.stateEntries, parameters: state.parameters, firstMoments: state.firstMoment,
             secondMoments: state.secondMoment) { progress in
             switch progress {

@@ -32,23 +32,25 @@ extension Launcher {
 
     /// Writes the record that makes step `committed`; from here on the step counts.
     private func record(commit committed: Int, isVetoed: Bool) throws {
-        let loss = isVetoed ? LossSum(nats: 0, tokens: 0) : shared.stepLoss, norm = isVetoed ? 0 : shared.gradientNorm
-        if isVetoed { try noteVeto(committed) } else { norms[committed] = norm }
+        let loss = isVetoed ? LossSum(nats: 0, tokens: 0) : shared.stepLoss
+        let norm = isFinite ? min(shared.gradientNorm, CommitRow.largestNorm) : nil
+        if isVetoed { try noteVeto(committed) }
         let generation = isVetoed ? shared.currentGeneration : shared.nextGeneration
         let hash = Self.stateHash(step: committed, fingerprints: shared.fingerprints(generation: generation))
-        recentStates[generation] = (committed, hash)
         let now = MonotonicClock.nanoseconds()
         // The two halves of a credit: what this step's leaves say of its own update, and of the one before.
         let credits = description.options.instrumented && !isVetoed && config.credits(update: committed - 1) && !sendsMessages
         let credited = description.options.instrumented && !isVetoed && config.credits(update: committed - 2) && shared.previousGeneration != nil && !sendsMessages
         try ledger.append(CommitRow(
             session: session, step: committed, view: views.view.number, nanoseconds: now, lossSum: loss.nats, tokens: loss.tokens,
-            gradientNorm: norm, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
+            gradientNorm: norm ?? 0, learningRate: config.schedule.rate(step: committed - 1, of: config.steps), parentHash: stateHash,
             stateHash: hash, leafReplicas: (0..<config.batch.microbatches).map { shared.leafReplica($0) },
             leafForesight: credits ? shared.leafSums(.moving).map { -$0 } : [], leafHindsight: credited ? leafMeans(.moved, times: -1) : [], leafSquares: credited ? leafMeans(.square, times: 1 / tokensPerLeaf) : [], isVetoed: isVetoed))
+        pastUpdates.note(PastUpdates.Update(step: committed, norm: norm, isVetoed: isVetoed))
+        stateHash = hash
+        recentStates[generation] = (committed, hash, pastUpdates)
         if !isVetoed { try recordContributions(committed - 1) }
         try noteFaults()
-        stateHash = hash
         if !isVetoed { lastLoss = loss.nats / Double(loss.tokens) }
         // Whoever gave wrong bits is being ended: what that means is decided when it is gone.
         for incident in openIncidents where incident.plannedNanoseconds == nil && incident.kind != .corruption {
@@ -63,12 +65,10 @@ extension Launcher {
 
     /// A step that cannot be: its update is left out, and the text of the next one is tried.
     private func noteVeto(_ committed: Int) throws {
-        let usual = usualNorm(before: committed).map { ", \(decimal(shared.gradientNorm / $0, 1)) times the usual" } ?? ""
+        let usual = pastUpdates.usual(factor: config.optimizer.spike).map { ", \(decimal(shared.gradientNorm / $0, 1)) times the usual" } ?? ""
         let what = "loss \(shared.stepLoss.nats / Double(max(shared.stepLoss.tokens, 1))) and gradient norm \(shared.gradientNorm)\(usual)"
-        let before = vetoesInARow(before: committed)
-        vetoed.insert(committed)
-        guard before < Self.vetoesMaximum, let member = members.values.first else {
-            throw UserError(.runFailed, "step \(committed) has \(what), and so have the \(Self.vetoesMaximum) before it; nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
+        guard isFinite || pastUpdates.nonFiniteInARow < PastUpdates.vetoesMaximum, let member = members.values.first else {
+            throw UserError(.runFailed, "step \(committed) has \(what), and so had \(PastUpdates.vetoesMaximum) before it with no update made since; nothing of it is committed, \(committed - 1) steps are; lower schedule.peak or set optimizer.clip")
         }
         let now = MonotonicClock.nanoseconds()
         _ = try open(.veto, member, onset: now, isExact: false, fault: nil, detected: now,

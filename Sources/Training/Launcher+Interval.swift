@@ -19,10 +19,12 @@ struct StepMark {
 
 /// When checkpoints are due, and what there is to know for that. Nothing of it changes the weights.
 extension Launcher {
+    private static let retryDoublings = 20
+
     /// Whether a checkpoint is to be begun at this boundary, if a writer can be. One that falls due while the one before it
     /// is still being written waits for it; training does not. No two wait: they become one.
     func isCheckpointDue() -> Bool {
-        let isDue = tuner?.isDue(stepsSinceLast: step - checkpointStep) ?? config.checkpoints(after: step)
+        let isDue = tuner?.isDue(stepsSinceLast: step - checkpointStep) ?? config.checkpoints(after: step) || retryStep.map { $0 <= step } ?? false
         if isDue { checkpointWanted = true }
         guard let writer, checkpointWanted, step < config.steps else { return checkpointWanted }
         if late == nil {
@@ -35,6 +37,13 @@ extension Launcher {
             notify(.message("the disk is slower than the interval of checkpoints: the one of step \(step) waits for that of step \(writer.row.step); training does not, and the report counts those to come"))
         }
         return true
+    }
+
+    /// A whole interval without a checkpoint is what its length was chosen against: after one that failed the next is tried a
+    /// step later, then two, then four.
+    func retryCheckpoint() {
+        retryStep = step + 1 << min(failedWriters, Self.retryDoublings)
+        failedWriters += 1
     }
 
     // MARK: What a step took
@@ -77,6 +86,7 @@ extension Launcher {
     }
 
     func noteDurable(_ row: CheckpointRow, at now: UInt64) throws {
+        failedWriters = 0
         // Once nobody trains any more there is no interval to choose, and writing is quicker.
         guard !shared.stopRequested else { return }
         tuner?.persisted(seconds: Double(now - row.requestedNanoseconds) / 1e9)

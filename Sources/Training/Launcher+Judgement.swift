@@ -25,45 +25,26 @@ struct Recheck {
 extension Launcher {
     enum Judgement { case accept, again, leaveOut }
 
-    /// So many updates in a row may be left out. After that the run has to stop if there is no number still, for it goes
-    /// nowhere; and a norm that is far from the usual is the new usual.
-    static let vetoesMaximum = 3
-    /// Norms that the usual one is the median of, and how many there must be.
-    private static let usualSteps = 32, usualLeast = 16
     /// A microbatch whose gradient is so many times as long as the median of its step's is looked at first.
     private static let outlier = 3.0
 
     func judge(step: Int) throws -> Judgement {
         if recheck?.step == step { return try judgeAgain(step) }
-        let suspects = suspects(step)
+        let suspects = suspects()
         let audited = (0..<config.batch.microbatches).filter { isAudited(step, $0) }
         var leaves: [Int: Recheck.Leaf] = [:]
         for leaf in audited { leaves[leaf] = Recheck.Leaf(reason: "audit", results: [result(leaf)]) }
         for (leaf, reason) in suspects { leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
-        if leaves.isEmpty { return makesSense(step) ? .accept : .leaveOut }
+        if leaves.isEmpty { return makesSense ? .accept : .leaveOut }
         recheck = Recheck(step: step, leaves: leaves)
         try computeAgain(Array(leaves.keys))
         return .again
     }
 
-    private var isFinite: Bool { shared.stepLoss.nats.isFinite && shared.gradientNorm.isFinite }
+    /// Of the step under way: whether its loss and its gradient are numbers.
+    var isFinite: Bool { shared.stepLoss.nats.isFinite && shared.gradientNorm.isFinite }
 
-    private func makesSense(_ step: Int) -> Bool { isFinite && !isSpike(step) }
-
-    private func isSpike(_ step: Int) -> Bool {
-        guard config.optimizer.spike > 0, vetoesInARow(before: step + 1) < Self.vetoesMaximum, let usual = usualNorm(before: step + 1) else { return false }
-        return shared.gradientNorm > config.optimizer.spike * usual
-    }
-
-    /// The median gradient norm of the last updates that were made before commit `step`; nil while there are too few.
-    func usualNorm(before step: Int) -> Double? {
-        guard config.optimizer.spike > 0 else { return nil }
-        let last = (max(1, step - Self.usualSteps)..<step).compactMap { norms[$0] }.sorted()
-        return last.count < Self.usualLeast ? nil : last[last.count / 2]
-    }
-
-    /// How many updates right before commit `step` were left out.
-    func vetoesInARow(before step: Int) -> Int { (1...max(step, 1)).prefix { vetoed.contains(step - $0) }.count }
+    private var makesSense: Bool { isFinite && !pastUpdates.isSpike(shared.gradientNorm, factor: config.optimizer.spike) }
 
     /// A function of the run and the step, whoever computes.
     private func isAudited(_ step: Int, _ leaf: Int) -> Bool {
@@ -72,9 +53,9 @@ extension Launcher {
     }
 
     /// The microbatches that a gradient which makes no sense came from.
-    private func suspects(_ step: Int) -> [(leaf: Int, reason: String)] {
+    private func suspects() -> [(leaf: Int, reason: String)] {
         // With messages gradients are where nobody else sees them.
-        if makesSense(step) || sendsMessages { return [] }
+        if makesSense || sendsMessages { return [] }
         let leaves = 0..<config.batch.microbatches
         let lengths = leaves.map { products(shared.gradient($0), shared.gradient($0), count: parameters.count).square.squareRoot() }
         guard isFinite else { return leaves.filter { !shared.leafLoss($0).isFinite || !lengths[$0].isFinite }.map { ($0, "non-finite") } }
@@ -134,7 +115,7 @@ extension Launcher {
             return .again
         }
         // What was computed again with the rest, for the loss of a worker, may have come out as no number, too.
-        let fresh = suspects(step).filter { recheck!.leaves[$0.leaf] == nil }
+        let fresh = suspects().filter { recheck!.leaves[$0.leaf] == nil }
         guard fresh.isEmpty else {
             for (leaf, reason) in fresh { recheck!.leaves[leaf] = Recheck.Leaf(reason: reason, results: [result(leaf)]) }
             try computeAgain(fresh.map(\.leaf))
@@ -144,7 +125,7 @@ extension Launcher {
         recheck = nil
         shared.setHelps(description.options.lossPolicy == .elastic)
         for (leaf, entry) in done.leaves.sorted(by: { $0.key < $1.key }) { try settle(leaf, entry, step) }
-        return makesSense(step) ? .accept : .leaveOut
+        return makesSense ? .accept : .leaveOut
     }
 
     /// Whether two agree.
@@ -187,7 +168,7 @@ extension Launcher {
         for (generation, state) in older
         where PreparedRun.fingerprintState(shared, generation: generation, step: state.step) == state.hash {
             let damaged = shared.currentGeneration
-            try goBack(to: state.step, hash: state.hash, "the state after step \(state.step) is still whole in memory")
+            try goBack(to: state.step, hash: state.hash, state.pastUpdates, "the state after step \(state.step) is still whole in memory")
             setProbe()
             shared.rewind(to: state.step, generation: generation, next: writer?.generation == damaged ? shared.nextGeneration : damaged)
             shared.ring()

@@ -14,10 +14,12 @@ extension Launcher {
         // What is about to be overwritten counts for nothing, whoever takes up the run should this launcher die here.
         shared.discardAttempt(units: 0..<0)
         var remarks: [String] = []
-        let (newest, hash) = try PreparedRun.restore(into: shared, config, description, parameters, last: step, isDrawn: ledger.fact(RunFact.origin) == nil, folder, session: session, ledger, &remarks)
-        try goBack(to: newest, hash: hash, remarks.isEmpty ? "everybody begins again from step \(newest)" : remarks.joined(separator: "; "))
+        let (newest, hash, past) = try PreparedRun.restore(into: shared, config, description, parameters, last: step, isDrawn: ledger.fact(RunFact.origin) == nil, folder, session: session, ledger, &remarks)
+        try goBack(to: newest, hash: hash, past, remarks.isEmpty ? "everybody begins again from step \(newest)" : remarks.joined(separator: "; "))
         shared.rewind(to: newest, generation: 0, next: 1)
-        recentStates = [0: (newest, hash)]
+        // It may have been in no row of this ledger.
+        try ledger.setFact(RunFact.updatesBefore, past.json)
+        recentStates = [0: (newest, hash, past)]
         PreparedRun.noteFingerprints(shared, generation: 0)
         shared.setDeposit(step: newest)
         setProbe()
@@ -27,11 +29,11 @@ extension Launcher {
     }
 
     /// What the launcher knows of the run is that of `older` again.
-    func goBack(to older: Int, hash: String, _ how: String) throws {
+    func goBack(to older: Int, hash: String, _ past: PastUpdates, _ how: String) throws {
         try settle("\(how); \(step - older) committed step\(step - older == 1 ? "" : "s") computed again")
         try noteSetback(.rewind, to: older)
-        (step, stateHash, recheck) = (older, hash, nil)
-        (late, mark, checkpointStep) = (nil, nil, min(checkpointStep, older))
+        (step, stateHash, pastUpdates, recheck) = (older, hash, past, nil)
+        (late, mark, retryStep, checkpointStep) = (nil, nil, nil, min(checkpointStep, older))
         shared.setHelps(description.options.lossPolicy == .elastic)
         commits = CommitMachine(committed: step, lastStep: config.steps)
         if stopWanted { _ = commits.receive(.stopRequested) }
@@ -39,7 +41,6 @@ extension Launcher {
         probeRows.removeAll { $0.step > step }
         probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
         recentCommits.removeAll()
-        (vetoed, norms) = (vetoed.filter { $0 <= older }, norms.filter { $0.key <= older })
         recentStates = recentStates.filter { $0.value.step <= older }
     }
 

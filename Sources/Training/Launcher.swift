@@ -93,15 +93,16 @@ package final class Launcher {
     var probeRows: [ProbeRow]                  // of the run, in order
     var recheck: Recheck?
     var ownersMoved = false                    // by a recheck: the plan is to be written again
-    var vetoed: Set<Int>                       // steps of the lineage whose update was left out
-    var norms: [Int: Double]                   // gradient norms of the others
+    var pastUpdates: PastUpdates               // of the lineage, up to the last commit
     /// What committed states lie in which generation.
-    var recentStates: [Int: (step: Int, hash: String)] = [:]
+    var recentStates: [Int: (step: Int, hash: String, pastUpdates: PastUpdates)] = [:]
     var writer: CheckpointProcess?
     var checkpointWanted = false
     var late: LateCheckpoint?                  // due, and waiting for the writer
     var hasSaidLate = false
     var checkpointStep: Int                    // of the newest checkpoint that was begun, or gone back to
+    var failedWriters = 0                      // since a checkpoint became durable
+    var retryStep: Int?                        // when the next one is tried after one that failed
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
@@ -128,8 +129,8 @@ package final class Launcher {
         (self.executable, self.environment, self.notify) = (executable, environment + backtrace, notify)
         (step, stateHash) = (run.start.step, run.start.stateHash)
         (nextReplica, nextIncident) = (run.start.nextReplica, run.start.nextIncident)
-        (vetoed, norms) = (run.start.vetoed, run.start.norms)
-        checkpointStep = run.start.step
+        pastUpdates = run.start.pastUpdates
+        checkpointStep = run.start.checkpointStep
         if config.checkpoint.every == .auto {
             tuner = CheckpointTuner(plannedSteps: config.steps, policy: description.options.policy, failures: run.start.failures, exposureSeconds: run.start.exposureSeconds)
         }
@@ -198,7 +199,7 @@ package final class Launcher {
         shared.setSessionStart(now)
         PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
         shared.setDeposit(step: step)
-        recentStates = [shared.currentGeneration: (step, stateHash)]
+        recentStates = [shared.currentGeneration: (step, stateHash, pastUpdates)]
         shared.setHelps(description.options.lossPolicy == .elastic)
         setProbe()
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)

@@ -2,6 +2,7 @@ import Checkpointing
 import Corpus
 import Kernels
 import Model
+import RunSpec
 
 /// Where a new run's first state comes from, when it is not drawn from the seed: a checkpoint of another run, a file.
 package struct Origin {
@@ -9,6 +10,10 @@ package struct Origin {
     package var step: Int
     /// For people and for the ledger: `runs/demo-1@480`.
     package var description: String
+    /// The last updates up to it: the new run's first ones are judged by them.
+    package var pastUpdates = PastUpdates()
+    /// Text as tokens that lies elsewhere; nil: the configuration's is prepared.
+    package var corpus: PreparedCorpus?
     /// What the state's token ids stand for, where that is not for the new run's text to say.
     package var tokenizer: Tokenizer?
     /// Ids the model has, where they are more than the tokenizer's.

@@ -37,14 +37,13 @@ package struct RunCheckpoints {
         }
     }
 
-    /// Removes what neither a rule nor a pin keeps, every byte of what stays having been read, and what was set aside.
+    /// Removes what neither a rule nor a pin keeps, every byte of what stays having been read, and what was set aside and is
+    /// not pinned.
     /// - Returns: the names of what is gone.
     package func prune() throws -> [String] {
         do throws(CheckpointError) {
-            let aside = try store.aside()
             let steps = try store.prune(rules, checking: .hashes)
-            try store.removeAside()
-            return steps.map { "step-\($0)" } + aside
+            return steps.map { "step-\($0)" } + (try store.removeAside())
         } catch {
             throw error.userError
         }

@@ -12,11 +12,11 @@ extension PreparedRun {
     /// Takes up a run whose launcher is gone: from shared memory if a state lies there that the ledger vouches for,
     /// else from the newest checkpoint whose hashes hold.
     /// - Parameters:
-    ///   - chosen: the step of the checkpoint to go back to instead.
+    ///   - asked: the step of the checkpoint to go back to instead. Whenever a launcher dies on the way, the next one goes on with it.
     ///   - allowed: what may be another than when the run began.
     ///   - choose: makes the session's options from the last one's.
     package static func resume(
-        _ folder: RunFolder, at chosen: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
+        _ folder: RunFolder, at asked: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
     ) throws -> PreparedRun {
         var (config, description) = try folder.read()
         let options = try choose(description.options, config)
@@ -26,6 +26,7 @@ extension PreparedRun {
         try folder.lock()
         let record = try LedgerStore.read(folder.ledgerPath)
         try checkSettings(config, record, folder)
+        let chosen = try asked ?? wayBack(record, folder)
         let differences = try description.move(here: config, folder, allowing: allowed)
         let ledger = try LedgerStore(writing: folder.ledgerPath)
         try endDeadSessions(record, folder, description, ledger)
@@ -42,6 +43,8 @@ extension PreparedRun {
         let shared: SharedState
         if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
             (shared, start.step, start.stateHash, start.source) = (adopted, adopted.committedStep, record.position.stateHash, "shared memory")
+            start.pastUpdates = record.pastUpdates(at: start.step)
+            start.checkpointStep = try newestCheckpoint(upTo: start.step, folder) ?? record.startStep
             remarks.append("step \(start.step) is still in shared memory and its hashes hold: nothing is lost")
             try options.validate(from: start.step)
         } else {
@@ -51,32 +54,38 @@ extension PreparedRun {
             shared = try segment(config, description, parameters)
             let isDrawn = record.facts[RunFact.initialHash] != nil && record.facts[RunFact.origin] == nil
             do {
-                (start.step, start.stateHash) = try restore(into: shared, config, description, parameters, at: chosen,
+                (start.step, start.stateHash, start.pastUpdates) = try restore(into: shared, config, description, parameters, at: chosen,
                     last: record.position.step, isDrawn: isDrawn, folder, session: start.session, ledger, &remarks)
                 shared.rewind(to: start.step, generation: 0, next: 1)
+                start.checkpointStep = start.step
                 start.source = chosen != nil ? "chosen checkpoint" : start.step == 0 && isDrawn ? "initial" : "checkpoint"
-                if let known = record.stateHash(at: start.step), known != start.stateHash {
-                    throw UserError(.badInput, "checkpoint step-\(start.step) of \(folder.path) holds state \(start.stateHash.prefix(12)) and the ledger's commit of step \(start.step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
-                }
+                try compare(start.step, start.stateHash, record, folder)
                 try options.validate(from: start.step)
             } catch {
                 SharedState.unlink(description.segmentName)
                 throw error
             }
         }
-        let lineage = Dictionary(record.commits.map { ($0.step, $0) }, uniquingKeysWith: { $1 }).filter { $0.key <= start.step }
-        start.vetoed = Set(lineage.filter(\.value.isVetoed).keys)
-        start.norms = lineage.filter { !$0.value.isVetoed }.mapValues(\.gradientNorm)
         (start.failures, start.exposureSeconds) = record.checkpointedFailures
         start.isEvaluated = record.evaluations.contains { $0.step == start.step }
         try folder.write(config, description)
-        if !differences.isEmpty {
-            let before = record.facts[RunFact.allowed].map { [$0] } ?? []
-            try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
+        try ledger.together {
+            if !differences.isEmpty {
+                let before = record.facts[RunFact.allowed].map { [$0] } ?? []
+                try ledger.setFact(RunFact.allowed, (before + differences).joined(separator: "\n"))
+            }
+            try begin(start, options, in: ledger)
         }
-        // Of a finished run that goes back.
-        try ledger.removeFact(RunFact.finalDigest)
-        try begin(start, options, in: ledger)
+        // Not before the ledger says that the run goes back: till then they are what it goes on from.
+        if let chosen {
+            do throws(CheckpointError) {
+                let store = CheckpointStore(folder: folder.checkpointsPath)
+                for step in try store.steps() where step > chosen { try store.setAside(step, as: .superseded) }
+            } catch {
+                SharedState.unlink(description.segmentName)
+                throw error.userError
+            }
+        }
         config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
             start: start, probes: record.probes, remarks: remarks)
@@ -90,19 +99,34 @@ extension PreparedRun {
         throw UserError(.badInput, "\(folder.configPath) was changed since the run began: \(list); put it back, or begin another run with `headway train --from \(folder.path)\(changed.map { " --set \($0.name)=\($0.read(config))" }.joined())`")
     }
 
+    private static func newestCheckpoint(upTo step: Int, _ folder: RunFolder) throws -> Int? {
+        do { return try CheckpointStore(folder: folder.checkpointsPath).list().first { $0.damage == nil && $0.step <= step }?.step } catch { throw error.userError }
+    }
+
+    /// Where the last session was to go back to, if its launcher died before all that is newer was set aside.
+    private static func wayBack(_ record: RunRecord, _ folder: RunFolder) throws -> Int? {
+        guard let step = record.chosenStart else { return nil }
+        do { return try CheckpointStore(folder: folder.checkpointsPath).steps().first ?? 0 > step ? step : nil } catch { throw error.userError }
+    }
+
     /// Refuses a chosen checkpoint, while there still is another way.
     private static func look(at step: Int, _ folder: RunFolder, _ options: SessionOptions, _ config: RunConfig, _ description: RunDescription, _ record: RunRecord) throws {
         try options.validate(from: step)
-        let store = CheckpointStore(folder: folder.checkpointsPath)
+        let store = CheckpointStore(folder: folder.checkpointsPath), hash: String
         do throws(CheckpointError) {
             let found = try store.inspect(step, .hashes)
             if let mismatch = found.manifest.mismatch(config, description) { throw .mismatch(step: step, mismatch) }
-            if let known = record.stateHash(at: step), known != found.manifest.stateHash {
-                throw .damaged(step: step, .state(found: found.manifest.stateHash, expected: known))
-            }
+            hash = found.manifest.stateHash
         } catch {
             throw store.refusal(error)
         }
+        try compare(step, hash, record, folder)
+    }
+
+    /// Refuses a checkpoint's state that is not what the ledger has of its step, if it has anything.
+    private static func compare(_ step: Int, _ hash: String, _ record: RunRecord, _ folder: RunFolder) throws {
+        guard let known = record.stateHash(at: step), known != hash else { return }
+        throw UserError(.badInput, "checkpoint step-\(step) of \(folder.path) holds state \(hash.prefix(12)) and the ledger's commit of step \(step) made \(known.prefix(12)): one of them is of another run; choose another with --at STEP")
     }
 
     /// The segment an earlier launcher left, when the state in it is the one of the last commit record.
@@ -132,14 +156,14 @@ extension PreparedRun {
 
     /// Puts the newest checkpoint whose hashes hold, else the first weights, into generation 0.
     /// - Parameters:
-    ///   - chosen: the step of the only checkpoint that will do: newer ones are set aside.
+    ///   - chosen: the step of the only checkpoint that will do.
     ///   - last: committed steps so far.
     ///   - isDrawn: whether the first weights can be drawn from the seed again.
     ///   - session: that goes on from there; what is read for it is booked in the ledger.
     package static func restore(
         into shared: SharedState, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, at chosen: Int? = nil, last: Int,
         isDrawn: Bool, _ folder: RunFolder, session: Int, _ ledger: LedgerStore, _ remarks: inout [String]
-    ) throws -> (Int, String) {
+    ) throws -> (step: Int, hash: String, pastUpdates: PastUpdates) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         func mismatch(_ manifest: Manifest) -> CheckpointMismatch? { manifest.mismatch(config, description) }
         func hash(_ step: Int) -> String { fingerprintState(shared, generation: 0, step: step) }
@@ -149,12 +173,10 @@ extension PreparedRun {
             if let chosen {
                 found = try store.restore(chosen, entries: parameters.stateEntries, parameters: state.parameters,
                     firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
-                for step in try store.steps() where step > chosen { try store.setAside(step, as: .superseded) }
             } else {
                 let search = try store.restoreNewest(entries: parameters.stateEntries, parameters: state.parameters,
                     firstMoments: state.firstMoment, secondMoments: state.secondMoment, mismatch: mismatch, stateHash: hash)
                 (found, rejected) = (search.checkpoint, search.rejected)
-                for rejection in rejected { if case .state = rejection.damage { try store.setAside(rejection.step, as: .damaged) } }
                 remarks += rejected.map(\.description)
             }
         } catch {
@@ -163,19 +185,27 @@ extension PreparedRun {
         let now = MonotonicClock.nanoseconds()
         for rejection in rejected { try ledger.append(RestoreRow(session: session, step: rejection.step, nanoseconds: now, damage: "\(rejection)")) }
         if let step = found?.step { try ledger.append(RestoreRow(session: session, step: step, nanoseconds: now)) }
-        guard let checkpoint = found else {
-            guard isDrawn else {
-                throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+        if found == nil && !isDrawn {
+            throw UserError(.badInput, (["\(folder.path) has no checkpoint that is whole, and no seed gives the state it began from"] + remarks).joined(separator: "; "))
+        }
+        do throws(CheckpointError) {
+            for rejection in rejected where rejection.damage.isLasting {
+                let name = try store.setAside(rejection.step, as: .damaged)
+                remarks.append("checkpoint step-\(rejection.step) is set aside as \(name)")
             }
+        } catch {
+            throw error.userError
+        }
+        guard let checkpoint = found else {
             // A damaged checkpoint may have left anything in the blocks.
             parameters.initialise(into: state.parameters, seed: config.seed)
             state.firstMoment.update(repeating: 0, count: parameters.count)
             state.secondMoment.update(repeating: 0, count: parameters.count)
             remarks.append("there is no checkpoint; starting again from step 0")
-            return (0, fingerprintState(shared, generation: 0, step: 0))
+            return (0, fingerprintState(shared, generation: 0, step: 0), PastUpdates())
         }
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
-        return (checkpoint.step, checkpoint.manifest.stateHash)
+        return (checkpoint.step, checkpoint.manifest.stateHash, checkpoint.manifest.pastUpdates)
     }
 
     /// Ends what a launcher that died without a word left open: its workers, its flight recorders, its rows.

@@ -15,10 +15,10 @@ package struct SessionStart {
     package var step = 0
     package var stateHash = ""
     package var nextReplica = 1, nextIncident = 1, lastView = 0
-    /// Steps up to it whose update was left out.
-    package var vetoed: Set<Int> = []
-    /// Gradient norms of the others, by step.
-    package var norms: [Int: Double] = [:]
+    /// Of the newest whole checkpoint up to it; without one, where the run began.
+    package var checkpointStep = 0
+    /// Up to it.
+    package var pastUpdates = PastUpdates()
     /// Whether the validation pass of `step` is in the ledger.
     package var isEvaluated = false
     /// What is known of the failures that checkpoints are for, and in how many worker-seconds of training they came.
@@ -69,10 +69,10 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         }
         if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
         if slots > SharedLayout.slotsMaximum { throw UserError(.usage, "\(workers) workers and \(spares) spares: at most \(SharedLayout.slotsMaximum) fit on one host") }
-        if auditShare < 0 || auditShare > 1 { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
-        if respawnSeconds < 0 || respawnSeconds > 3600 { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
+        if !(0...1 ~= auditShare) { throw UserError(.usage, "--audit \(auditShare): a share from 0 to 1") }
+        if !(0...3600 ~= respawnSeconds) { throw UserError(.usage, "--respawn-delay \(respawnSeconds): seconds from 0 to 3600") }
         if !(1...1e6 ~= hangSteps) { throw UserError(.usage, "--hang-steps \(hangSteps): from 1 to 1000000 median steps") }
-        if let leaf = leafMilliseconds, leaf <= 0 || leaf > 60_000 { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
+        if let leaf = leafMilliseconds, !(leaf > 0 && leaf <= 60_000) { throw UserError(.usage, "--pace \(leaf): milliseconds above 0, at most 60000") }
         if pinned && slots > Int(cs_available_cores()) {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
@@ -154,7 +154,7 @@ extension PreparedRun {
 
     private static func fill(_ given: RunConfig, _ options: SessionOptions, _ folder: RunFolder, _ origin: Origin?) throws -> PreparedRun {
         var config = given
-        let corpus = try Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
+        let corpus = try origin?.corpus?.copied(to: folder.dataPath) ?? Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
         config.model.vocabulary = max(corpus.tokenizer.vocabulary, origin?.vocabulary ?? 0)
         let b = config.sequencesPerMicrobatch
@@ -175,7 +175,7 @@ extension PreparedRun {
             var start = SessionStart(), checkpoint: CheckpointRow?
             if let origin {
                 try origin.fill(parameters, shared.pointers(generation: 0))
-                (start.step, start.source) = (origin.step, "origin")
+                (start.step, start.checkpointStep, start.source, start.pastUpdates) = (origin.step, origin.step, "origin", origin.pastUpdates)
                 start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
                 if let expected = origin.stateHash, expected != start.stateHash {
                     throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
@@ -213,7 +213,7 @@ extension PreparedRun {
         _ start: SessionStart, _ state: StatePointers, _ config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout, _ folder: RunFolder
     ) throws -> CheckpointRow {
         let asked = MonotonicClock.nanoseconds()
-        let manifest = Manifest(step: start.step, parent: nil, config, description, stateHash: start.stateHash)
+        let manifest = Manifest(step: start.step, parent: nil, config, description, stateHash: start.stateHash, pastUpdates: start.pastUpdates)
         do throws(CheckpointError) {
             let saved = try CheckpointStore(folder: folder.checkpointsPath).save(manifest, entries: parameters.stateEntries, parameters: state.parameters,
                 firstMoments: state.firstMoment, secondMoments: state.secondMoment)
@@ -256,13 +256,18 @@ extension PreparedRun {
     }
 
     static func begin(_ start: SessionStart, _ options: SessionOptions, in ledger: LedgerStore) throws {
-        try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
-            startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
-        try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
-        try ledger.setFact(RunFact.policy, options.policy.rawValue)
-        try ledger.setFact(RunFact.spares, String(options.spares))
-        for (index, fault) in options.faults.enumerated() {
-            try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
+        try ledger.together {
+            try ledger.put(SessionRow(session: start.session, startedNanoseconds: MonotonicClock.nanoseconds(), endedNanoseconds: nil,
+                startedUnixSeconds: Date().timeIntervalSince1970, startStep: start.step, source: start.source))
+            try ledger.setFact(RunFact.outcome, Outcome.running.rawValue)
+            // Of a finished run that goes back.
+            try ledger.removeFact(RunFact.finalDigest)
+            try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
+            try ledger.setFact(RunFact.policy, options.policy.rawValue)
+            try ledger.setFact(RunFact.spares, String(options.spares))
+            for (index, fault) in options.faults.enumerated() {
+                try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
+            }
         }
     }
 

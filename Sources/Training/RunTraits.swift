@@ -16,9 +16,9 @@ extension StateTraits {
 
 extension Manifest {
     /// Of a state of the run, as it is saved now.
-    init(step: Int, parent: Int?, _ config: RunConfig, _ description: RunDescription, stateHash: String) {
+    init(step: Int, parent: Int?, _ config: RunConfig, _ description: RunDescription, stateHash: String, pastUpdates: PastUpdates) {
         self.init(step: step, parent: parent, run: description.identity, traits: StateTraits(config, description), stateHash: stateHash,
-            createdUnixSeconds: Int(Date().timeIntervalSince1970))
+            createdUnixSeconds: Int(Date().timeIntervalSince1970), pastUpdates: pastUpdates)
     }
 
     /// What keeps the run from taking it up; nil when nothing does.

@@ -60,7 +60,9 @@ struct Checkpoints: ParsableCommand {
                 entry.keptFor.map(\.rawValue).joined(separator: ", "), loss ?? "", state))
         }
         do throws(CheckpointError) {
-            for name in try checkpoints.store.aside() { say("\(name) is set aside; --prune removes it") }
+            for (name, step) in try checkpoints.store.aside() {
+                say(checkpoints.store.isPinned(step) ? "\(name) is set aside and pinned; --unpin \(step) leaves it to --prune" : "\(name) is set aside; --prune removes it")
+            }
         } catch {
             throw error.userError
         }

@@ -52,7 +52,7 @@ struct FaultsCommand: ParsableCommand {
 
             Steps have no unit, times have one: ms, s, min, h. Schedules take workers: [0, 1]
             or victim: writer, points, from and until, and what goes with their kind: for,
-            speed, rate, notice, target. Without points, any point within a step is drawn. At most
+            speed, rate, notice, target, bit. Without points, any point within a step is drawn. At most
             one drawn fault strikes a worker in a step.
 
             A trace is CSV with the header time_s,event[,worker][,kind], or a JSON list of

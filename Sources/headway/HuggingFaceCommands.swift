@@ -60,24 +60,14 @@ struct ImportHuggingFace: ParsableCommand, MultipliesMatrices {
 
     @OptionGroup var settings: RunSettings
 
-    @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
-    var workers: Int?
-
-    @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/<preset>-N).", valueName: "folder"))
-    var out: String?
-
-    @OptionGroup var session: SessionFlags
+    @OptionGroup var new: NewRun
 
     func run() throws {
         let source = try HuggingFaceFolder(folder)
         let (config, name) = try settings.resolve(over: source.shape)
         try source.check(config)
-        let workers = workers ?? min(Machine.cores, config.batch.microbatches)
-        let options = try session.options(SessionOptions(workers: workers), workers: workers, config)
         var origin = Origin(step: 0, description: "the weights in \(folder)") { layout, state in try source.fill(layout, state.parameters) }
         (origin.tokenizer, origin.vocabulary) = (source.tokenizer, source.model.vocabulary)
-        var prepared = try PreparedRun.new(config, options, folder: out.map { RunFolder($0) } ?? RunFolder.next(name: name), origin: origin)
-        prepared.remarks += source.remarks
-        try TerminalSession(prepared).run()
+        try new.train(config, name: name, from: origin, remarks: source.remarks)
     }
 }

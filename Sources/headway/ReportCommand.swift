@@ -93,8 +93,8 @@ extension RunFolder {
         var record = try LedgerStore.read(ledgerPath)
         // Asked again: a launcher may have come in between.
         if !isHeld, record.facts[RunFact.outcome] == Outcome.running.rawValue, launcher() == nil { record.facts[RunFact.outcome] = RunFact.abandoned }
-        let saved = (try? CheckpointStore(folder: checkpointsPath).steps().first) ?? 0, last = record.commits.map(\.step).max() ?? 0
-        if !isHeld, saved > last {
+        let saved = (try? CheckpointStore(folder: checkpointsPath).steps().first) ?? 0, last = record.position.step
+        if !isHeld, saved > last, record.chosenStart == nil {
             record.facts[RunFact.contradiction] = "its ledger ends at step \(last), but checkpoint step-\(saved) is in \(checkpointsPath): the end of the ledger is lost, and no figure counts it"
         }
         return record

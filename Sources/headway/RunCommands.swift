@@ -145,12 +145,14 @@ struct CheckpointWriterCommand: ParsableCommand {
     @Option var step: Int
     @Option var generation: Int
     @Option var stateHash: String
+    @Option var pastUpdates: String
     @Option var launcher: Int32
     @Flag var alone = false
 
     func run() throws {
         do {
-            try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, launcher: launcher, alone: alone)
+            guard let past = PastUpdates(json: pastUpdates) else { throw UserError(.usage, "--past-updates '\(pastUpdates)' is not what a launcher says") }
+            try CheckpointWriter.run(folder: RunFolder(folder), step: step, generation: generation, stateHash: stateHash, pastUpdates: past, launcher: launcher, alone: alone)
         } catch let error as CheckpointError {
             throw error.userError
         }

@@ -81,6 +81,26 @@ struct SessionFlags: ParsableArguments {
     }
 }
 
+/// What a new run is beside its settings: how many train it, where it lies, what happens to it.
+struct NewRun: ParsableArguments {
+    @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
+    var workers: Int?
+
+    @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/<preset>-N).", valueName: "folder"))
+    var out: String?
+
+    @OptionGroup var session: SessionFlags
+
+    /// Prepares the run and trains it to its end.
+    func train(_ config: RunConfig, name: String, usualWorkers: Int? = nil, from origin: Origin? = nil, remarks: [String] = []) throws {
+        let workers = workers ?? usualWorkers ?? min(Machine.cores, config.batch.microbatches)
+        let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: origin?.step ?? 0)
+        var prepared = try PreparedRun.new(config, options, folder: out.map { RunFolder($0) } ?? RunFolder.next(name: name), origin: origin)
+        prepared.remarks += remarks
+        try TerminalSession(prepared).run()
+    }
+}
+
 /// What may be another where a state is taken up.
 struct AllowFlag: ParsableArguments {
     @Option(help: ArgumentHelp("Go on though these differ from what the state was made with: seed, corpus, core, version.", valueName: "names"))
@@ -162,30 +182,24 @@ struct Train: ParsableCommand, MultipliesMatrices {
 
     @OptionGroup var settings: RunSettings
 
-    @Option(help: "Worker processes (default: the number of processors, at most the microbatches of a step).")
-    var workers: Int?
-
-    @Option(help: ArgumentHelp("Folder of the run (default: the next free runs/<preset>-N).", valueName: "folder"))
-    var out: String?
-
     @Option(help: ArgumentHelp("Begin with the state of another run: its newest whole checkpoint, or that of a step.", valueName: "run[@step]"))
     var from: String?
 
     @OptionGroup var allow: AllowFlag
 
-    @OptionGroup var session: SessionFlags
+    @OptionGroup var new: NewRun
 
     func run() throws {
         let branch = try from.map { try Branch($0) }
         let (config, name) = try settings.resolve(from: branch.map { ($0.config, $0.parent.path) })
-        let workers = workers ?? branch?.workers ?? min(Machine.cores, config.batch.microbatches)
-        let folder = out.map { RunFolder($0) } ?? RunFolder.next(name: name)
-        let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: branch?.step ?? 0)
         let allowed = try allow.allowed()
-        if branch == nil, !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }
-        var prepared = try PreparedRun.new(config, options, folder: folder, origin: branch?.origin(for: config, allowing: allowed))
-        if let branch { prepared.remarks += branch.remarks + ["begins with the state of \(branch.parent.path) after step \(branch.step)"] }
-        try TerminalSession(prepared).run()
+        guard let branch else {
+            if !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }
+            return try new.train(config, name: name)
+        }
+        let origin = try branch.origin(for: config, isTextGiven: !settings.text.isEmpty, allowing: allowed)
+        try new.train(config, name: name, usualWorkers: branch.workers, from: origin,
+            remarks: branch.remarks + ["begins with the state of \(branch.parent.path) after step \(branch.step)"])
     }
 }
 

@@ -10,8 +10,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
         try store.saveSample(step: 460)
         try store.saveSample(step: 480)
     }
@@ -104,12 +103,12 @@ import Testing
 
     @Test func `an intact manifest of another format is told from damage, and nothing older is taken in its place`() throws {
         let found = try #require(Self.resealed(
-            store.file("manifest.json", step: 480), replacing: "\"format\":2", with: "\"format\":1"))
+            store.file("manifest.json", step: 480), replacing: "\"format\":3", with: "\"format\":2"))
         try found.write(to: store.file("manifest.json", step: 480))
-        let refused = CheckpointError.damaged(step: 480, .otherFormat(1))
+        let refused = CheckpointError.damaged(step: 480, .otherFormat(2))
         #expect(throws: refused) { try store.newestValid() }
-        #expect("\(refused)" == "checkpoint step-480 is of format 1, and this headway reads format 2; use the headway that wrote it")
-        #expect(try store.list().map(\.damage) == [.otherFormat(1), nil])
+        #expect("\(refused)" == "checkpoint step-480 is of format 2, and this headway reads format 3; use the headway that wrote it")
+        #expect(try store.list().map(\.damage) == [.otherFormat(2), nil])
     }
 
     @Test func `a file that fits its checksums but not its digest is damage`() throws {
@@ -143,7 +142,7 @@ import Testing
         }
         #expect(try store.newestValid().checkpoint?.manifest.stateHash == "other" && store.removeAbandoned().isEmpty)
         let names = try FileManager.default.contentsOfDirectory(atPath: store.folder).sorted()
-        #expect(names == ["step-0000000460", "step-0000000480", "step-0000000480.damaged"])
+        #expect(names == ["step-0000000460", "step-0000000480", "step-0000000480.damaged", "step-0000000480.damaged-2"])
     }
 
     @Test func `stray files are ignored`() throws {

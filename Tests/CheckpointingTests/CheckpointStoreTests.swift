@@ -8,8 +8,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
     }
 
     @Test func `a run without checkpoints has none to list, restore, prune or clean`() throws {
@@ -45,12 +44,13 @@ import Testing
         #expect(json["step"] as? Int == 480 && json["parent"] as? Int == 460)
         #expect(json["run"] as? String == "run-1" && json["stateHash"] as? String == "state-480")
         let traits = try #require(json["traits"] as? [String: Any])
-        #expect(traits["kernelCore"] as? String == "SkylakeX" && traits["seed"] as? UInt64 == .max && json["format"] as? Int == 2)
+        #expect(traits["kernelCore"] as? String == "SkylakeX" && traits["seed"] as? UInt64 == .max && json["format"] as? Int == 3)
         for record in saved.manifest.files {
             let bytes = try Data(contentsOf: store.file(record.name, step: 480))
             #expect(record.bytes == bytes.count && record.sha256 == sha256(bytes))
         }
         #expect(saved.manifest.files.map(\.crc32c.count) == [2, 3])
+        #expect(saved.manifest.pastUpdates.updates.map(\.step) == Array(449...480))
         let listing = try #require(try store.list(.hashes).first)
         #expect(listing.step == 480 && listing.damage == nil && listing.manifest == saved.manifest)
         #expect(saved.manifest.bytes > 3 * 4 * 300_000 && saved.manifest.createdUnixSeconds == 1_700_000_480)

@@ -7,8 +7,9 @@ import Testing
     private let run: TemporaryFolder, previous: Checkpoint
 
     init() throws {
-        run = try TemporaryFolder()
-        previous = try CheckpointStore(folder: run.path + "/checkpoints").saveSample(step: 460)
+        let store: CheckpointStore
+        (run, store) = try TemporaryFolder.withStore()
+        previous = try store.saveSample(step: 460)
     }
 
     private func save(_ disk: FaultyDisk, progress: (SaveProgress) -> Void) throws -> CheckpointStore {

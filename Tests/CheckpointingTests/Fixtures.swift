@@ -1,5 +1,6 @@
 import Checkpointing
 import Foundation
+import RunSpec
 import Testing
 
 /// A folder of its own for each test, removed with it.
@@ -11,6 +12,12 @@ final class TemporaryFolder {
         let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NSTemporaryDirectory()
         var template = Array((parent + "/checkpointing-XXXXXX").utf8CString)
         path = String(cString: try #require(mkdtemp(&template)))
+    }
+
+    /// A folder, and a store in it that has no folder of its own yet.
+    static func withStore(inMemory: Bool = false) throws -> (TemporaryFolder, CheckpointStore) {
+        let folder = try TemporaryFolder(inMemory: inMemory)
+        return (folder, CheckpointStore(folder: folder.path + "/checkpoints"))
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
@@ -66,7 +73,8 @@ extension Manifest {
     static func sample(step: Int, stateHash: String? = nil) -> Manifest {
         Manifest(
             step: step, parent: step > 20 ? step - 20 : nil, run: "run-1", traits: .sample,
-            stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step)
+            stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step,
+            pastUpdates: PastUpdates((max(1, step - 40)...max(1, step)).map { .init(step: $0, norm: $0 % 5 == 0 ? nil : 1 / Double($0), isVetoed: $0 % 5 == 0) }))
     }
 }
 

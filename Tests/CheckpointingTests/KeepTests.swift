@@ -7,8 +7,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder()
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore()
     }
 
     @Test func `rules name the newest, the first at each multiple and the nearest after the best passes`() {
@@ -41,6 +40,14 @@ import Testing
         #expect(try store.prune(KeepRules(last: 2)) == [40])
     }
 
+    /// It may look whole and not be: what is newer than the checkpoint that was just saved comes from before the run went back.
+    @Test func `what is newer than the checkpoint just saved neither counts nor goes`() throws {
+        for step in [20, 40, 60, 80, 100] { try store.saveSample(step: step) }
+        for step in [80, 100] { try store.damage("weights.safetensors", step: step) { $0[$0.count - 3] ^= 1 } }
+        #expect(try store.prune(KeepRules(last: 2), upTo: 60) == [20])
+        #expect(try store.steps() == [100, 80, 60, 40])
+    }
+
     @Test func `a pin outlives the process, and a checkpoint that is not there cannot be pinned`() throws {
         for step in [20, 40, 60] { try store.saveSample(step: step) }
         try store.pin(20)
@@ -69,13 +76,30 @@ import Testing
         #expect(try store.loadSample(step: 20).bits == SampleState(step: 20).bits)
     }
 
-    @Test func `what is set aside is listed by name and removed together`() throws {
-        for step in [20, 40, 60] { try store.saveSample(step: step) }
+    @Test func `what is set aside is listed by name and removed together, as far as it is not pinned`() throws {
+        for step in [20, 40, 60, 80] { try store.saveSample(step: step) }
+        try store.pin(80)
+        try store.setAside(80, as: .superseded)
         try store.setAside(60, as: .superseded)
         try store.setAside(40, as: .damaged)
-        #expect(try store.steps() == [20] && store.aside() == ["step-0000000040.damaged", "step-0000000060.superseded"])
-        try store.removeAside()
-        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder) == ["step-0000000020"])
+        let names = ["step-0000000040.damaged", "step-0000000060.superseded", "step-0000000080.superseded"]
+        #expect(try store.steps() == [20] && store.aside().map { $0.name } == names && store.aside().map { $0.step } == [40, 60, 80])
+        #expect(try store.removeAside() == Array(names.prefix(2)))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder).sorted() == ["step-0000000020", "step-0000000080.pin", names[2]])
+        try store.unpin(80)
+        #expect(try store.removeAside() == [names[2]] && run.names == ["checkpoints"] && store.aside().isEmpty)
+    }
+
+    @Test func `one that is set aside again stays beside the first`() throws {
+        var files: [Data] = []
+        for number in 1...3 {
+            try store.saveSample(step: 60, stateHash: "state \(number)")
+            files.append(try Data(contentsOf: store.file("manifest.json", step: 60)))
+            #expect(try store.setAside(60, as: .superseded) == "step-0000000060.superseded" + (number == 1 ? "" : "-\(number)"))
+        }
+        let names = try store.aside().map { $0.name }
+        #expect(try names.map { try Data(contentsOf: URL(fileURLWithPath: "\(store.folder)/\($0)/manifest.json")) } == files && Set(files).count == 3)
+        #expect(try store.removeAside() == names && store.steps().isEmpty)
     }
 
     @Test func `traits that differ are told, the model first, and those that may differ by name`() throws {

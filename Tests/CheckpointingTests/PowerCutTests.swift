@@ -123,7 +123,7 @@ import Testing
             #expect(cuts.violations.isEmpty)
             return cuts.violations.isEmpty
         }
-        #expect(deaths >= 3 && album.states > 100)
+        #expect(deaths >= 2 && album.states > 100)
         print("\(album.states) states after power cuts, \(deaths) deaths in \(act.testDescription)")
     }
 

@@ -146,7 +146,7 @@ final class PowerCuts {
     func setAside(_ actor: Actor, _ step: Int) throws(CheckpointError) {
         promise.required[step] = nil
         promise.count()
-        try act(actor, "set aside") { () throws(CheckpointError) in try actor.store.setAside(step, as: .damaged) }
+        _ = try act(actor, "set aside") { () throws(CheckpointError) in try actor.store.setAside(step, as: .damaged) }
         promise.possible[step] = nil
         look()
     }

@@ -8,8 +8,7 @@ import Testing
     let store: CheckpointStore
 
     init() throws {
-        run = try TemporaryFolder(inMemory: true)
-        store = CheckpointStore(folder: run.path + "/checkpoints")
+        (run, store) = try TemporaryFolder.withStore(inMemory: true)
         for step in [440, 460, 480] { try store.saveSmall(step, "state-\(step)") }
     }
 

@@ -51,6 +51,10 @@ extension HeadwayCommand {
             Case("fault of a worker that does not exist", ["--workers", "2", "--fault", "crash worker=2 step=1"], .usage, "there is no worker 2, the 2 workers are 0 to 1"),
             Case("fault beyond the steps", ["--fault", "crash worker=0 step=50"], .usage, "the run has steps 0 to 49"),
             Case("fault that makes no sense", ["--fault", "crash worker=0"], .usage, "say when"),
+            Case("respawn delay that is no number", ["--respawn-delay", "nan"], .usage, "--respawn-delay nan: seconds from 0 to 3600"),
+            Case("pace that is no number", ["--pace", "nan"], .usage, "--pace nan: milliseconds above 0"),
+            Case("share that is no number", ["--audit", "nan"], .usage, "--audit nan: a share from 0 to 1"),
+            Case("hang limit that is no number", ["--hang-steps", "nan"], .usage, "--hang-steps nan: from 1 to 1000000"),
             Case("model too large for the memory", ["--set", "model.width=16384", "--set", "model.hidden=65536", "--set", "model.layers=64"], .system, "of shared memory", "GB"),
             Case("batch too large for the memory", ["--set", "batch.microbatches=65536", "--set", "batch.sequences=65536", "--set", "model.width=1024"], .system, "of shared memory", "65538 gradients"),
         ]

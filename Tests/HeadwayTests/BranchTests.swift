@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Ledger
 import RunSpec
 import Testing
@@ -83,6 +84,32 @@ extension HeadwayCommand {
             #expect(try record(run, "branch").sessions.map(\.startStep) == [step, step])
             #expect(try record(run, "branch").facts[RunFact.finalDigest] == TestRun.reference(Self.settings))
             #expect(try isVerified(run, "branch"))
+        }
+
+        @Test(arguments: ["-", "story.txt"])
+        func `a branch has the text of its parent, wherever that came from, and says what to do if it needs it otherwise`(text: String) throws {
+            let run = try TestRun(), story = try run.write("story.txt", String(repeating: "the quick brown fox jumps over the lazy dog\n", count: 400).utf8)
+            let parent = try run.train(workers: 2, Self.settings, options: Self.pace, text: text, input: story)
+            try #require(parent.finish() == .exited(0), "\(parent.complaint)")
+            let digest = try #require(run.record.facts[RunFact.finalDigest]), step = try #require(run.checkpoints.dropFirst().first)
+            try #require(mkdir(run.folder + "/elsewhere", 0o755) == 0 && unlink(story) == 0)
+            func branch(_ name: String, _ rest: String...) throws -> Command {
+                let command = try Command(["train", "--from", "\(run.path)@\(step)", "--out", "\(run.folder)/\(name)"] + rest, in: run.folder + "/elsewhere")
+                command.finish()
+                return command
+            }
+            let same = try branch("same")
+            try #require(same.end == .exited(0), "\(same.complaint)")
+            let mine = try record(run, "same")
+            #expect(try mine.facts[RunFact.finalDigest] == digest && mine.facts[RunFact.sources] == run.record.facts[RunFact.sources] && isVerified(run, "same"))
+            #expect(try mine.facts[RunFact.bytesPerToken] == run.record.facts[RunFact.bytesPerToken])
+            let refused = try branch("other", "--set", "data.validation=0.2", "--allow", "corpus")
+            let said = text == "-" ? "came from standard input" : "has the name story.txt from where that run was begun"
+            run.expectRefused(refused, .usage, "another data.validation needs the text of \(run.path) again, which \(said): name it with --text")
+            let given = try run.write("given.txt", String(repeating: "sphinx of black quartz, judge my vow\n", count: 400).utf8)
+            let other = try branch("other", "--text", given, "--allow", "corpus")
+            #expect(other.end == .exited(0), "\(other.complaint)")
+            #expect(try record(run, "other").facts[RunFact.sources] == given)
         }
 
         /// What is changed, what is said of it, and what allows it.
@@ -173,6 +200,34 @@ extension HeadwayCommand {
             #expect(try run.headway("report", run.path).output.contains("to step \(chosen) in session 2, as asked"))
         }
 
+        private func superseded(_ run: TestRun) -> Int {
+            ((try? FileManager.default.contentsOfDirectory(atPath: run.path + "/checkpoints")) ?? []).count { $0.contains(".superseded") }
+        }
+
+        @Test func `a launcher that is killed while it goes back leaves a run that goes on from there`() throws {
+            let (run, _, _) = try parent(), steps = run.checkpoints, chosen = steps[steps.count - 1]
+            let command = try run.resume("--at", "\(chosen)")
+            while superseded(run) == 0, kill(command.pid, 0) == 0 {}
+            command.signal(SIGKILL)
+            try #require(command.finish() == .signalled(9))
+            #expect(try run.record.facts[RunFact.outcome] == "running" && run.record.position.step == chosen)
+            let record = try run.expectFinished(run.resume(), Self.settings)
+            #expect(record.sessions.map(\.startStep) == [0, chosen, chosen] && record.commits.count == 100 - chosen)
+            #expect(superseded(run) == steps.count - 1)
+        }
+
+        /// Between what the ledger says and the first checkpoint that is set aside.
+        @Test func `a run that is to go back, and whose newer checkpoints are all there yet, goes back`() throws {
+            let (run, chosen, _) = try parent(), newer = run.checkpoints.filter { $0 > chosen }.count
+            let ledger = try LedgerStore(writing: run.path + "/ledger.sqlite"), now = MonotonicClock.nanoseconds()
+            try ledger.put(SessionRow(session: 2, startedNanoseconds: now, startedUnixSeconds: 0, startStep: chosen, source: "chosen checkpoint"))
+            try ledger.setFact(RunFact.outcome, "running")
+            let report = try run.headway("report", run.path)
+            #expect(report.end == .exited(0) && !report.output.contains("the end of the ledger is lost"), "\(report.output)")
+            let record = try run.expectFinished(run.resume(), Self.settings)
+            #expect(record.sessions.map(\.startStep) == [0, chosen, chosen] && record.commits.count == 100 - chosen && superseded(run) == newer)
+        }
+
         @Test func `going back gives up the state in shared memory, but not for a checkpoint that is damaged`() throws {
             let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=20"]
             let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
@@ -185,6 +240,35 @@ extension HeadwayCommand {
             #expect(try FileManager.default.fileExists(atPath: #require(run.segment)))
             let record = try run.expectFinished(run.resume("--at", "\(chosen)"), settings, steps: 120)
             #expect(record.sessions[1].startStep == chosen)
+        }
+
+        @Test func `a checkpoint that the ledger contradicts is not gone back to, and all stays as it is`() throws {
+            let run = try TestRun(), settings = ["steps=120", "checkpoint.every=10", "checkpoint.keep=100", "evaluation.every=20"]
+            let command = try run.train(workers: 2, settings, faults: ["crash launcher step=70 point=commit"], options: Self.pace)
+            #expect(command.finish() == .signalled(9))
+            let steps = run.checkpoints, chosen = try #require(steps.last)
+            let ledger = try DatabaseQueue(path: run.path + "/ledger.sqlite")
+            func change(_ from: String, _ to: String) throws {
+                try ledger.write { db in try db.execute(sql: "UPDATE commits SET stateHash = replace(stateHash, ?, ?) WHERE step = ?", arguments: [from, to, chosen]) }
+            }
+            let hash = try #require(run.record.stateHash(at: chosen)), other = String(hash.reversed())
+            try change(hash, other)
+            run.expectRefused(try run.headway("resume", run.path, "--at", "\(chosen)"), .badInput, "checkpoint step-\(chosen) of \(run.path) holds state \(hash.prefix(12)) and the ledger's commit of step \(chosen) made \(other.prefix(12))")
+            #expect(try FileManager.default.fileExists(atPath: #require(run.segment)) && run.checkpoints == steps && run.record.sessions.count == 1)
+            try change(other, hash)
+            let record = try run.expectFinished(run.resume(), settings, steps: 120)
+            #expect(record.sessions[1].source == "shared memory")
+        }
+
+        @Test func `a branch does not begin from a checkpoint of another run in its parent's folder`() throws {
+            let run = try parent().run, other = try parent().run, name = "/checkpoints/step-0000000050"
+            try FileManager.default.removeItem(atPath: run.path + name)
+            try FileManager.default.copyItem(atPath: other.path + name, toPath: run.path + name)
+            for from in ["run", "run@50"] {
+                let refused = try branch(run, from, to: "other", "--set", "steps=80")
+                run.expectRefused(refused, .badInput, "run: checkpoint step-50 was written by run ", "take it out of the folder")
+                #expect(!FileManager.default.fileExists(atPath: run.folder + "/other"))
+            }
         }
 
         @Test func `a run does not take up a checkpoint of another, nor with settings that were edited`() throws {

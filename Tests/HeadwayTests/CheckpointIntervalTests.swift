@@ -1,6 +1,7 @@
 import Foundation
 import Ledger
 import Testing
+import Training
 
 extension HeadwayCommand {
     @Suite struct CheckpointIntervals {
@@ -31,6 +32,28 @@ extension HeadwayCommand {
             let record = try run.expectFinished(run.resume(), settings, steps: 160)
             let after = try #require(record.intervals.last { $0.session == 2 }).choice.rate
             #expect(after.failures == 1 && after.exposureSeconds > before.exposureSeconds)
+        }
+
+        @Test func `after a checkpoint that failed the next is tried steps later, not an interval`() throws {
+            let run = try TestRun(), settings = ["steps=160", "checkpoint.every=60", "evaluation.every=0"]
+            let faults = ["crash writer step=60", "crash writer step=61", "crash writer step=62", "crash writer step=120"]
+            let record = try run.expectFinished(run.train(workers: 2, settings, faults: faults, options: ["--pace", "4"]), settings, steps: 160)
+            let failed = record.checkpoints.filter { $0.durableNanoseconds == nil }.map(\.step), durable = record.checkpoints.filter { $0.durableNanoseconds != nil }.map(\.step)
+            #expect(failed.count == 4 && failed[0] == 60 && failed[3] == 120, "\(failed)")
+            // Twice a step apart and once two, and what the writers took.
+            #expect(failed[1] > 60 && failed[2] > failed[1] + 1 && durable[0] > failed[2] + 3 && durable[0] < 120, "\(failed) \(durable)")
+            #expect((121..<160).contains(durable[1]) && durable[2...] == [160], "\(durable)")
+        }
+
+        @Test func `whoever takes the state from memory counts the interval from the newest checkpoint`() throws {
+            let run = try TestRun(), settings = ["steps=160", "checkpoint.every=30", "evaluation.every=0"]
+            let command = try run.train(workers: 2, settings, faults: ["crash launcher step=80 point=commit"], options: ["--pace", "4"])
+            #expect(command.finish() == .signalled(Int(SIGKILL)))
+            #expect(eventually { run.processes.isEmpty })
+            let newest = try #require(run.checkpoints.first)
+            let prepared = try PreparedRun.resume(RunFolder(run.path)) { before, _ in SessionOptions(workers: before.workers) }
+            prepared.removeSegment()
+            #expect(prepared.start.source == "shared memory" && prepared.start.step == 81 && prepared.start.checkpointStep == newest && newest < 81)
         }
 
         /// A second or more to write, two and a half to train: checkpoints fall due all the time.

@@ -7,10 +7,11 @@ extension HeadwayCommand {
     @Suite struct Checkpoints {
         static let settings = ["steps=240", "evaluation.every=20"]
 
+        private static func name(_ step: Int) -> String { String(format: "step-%010d", step) }
+
         private func flip(_ run: TestRun, step: Int, file: String = "weights.safetensors") throws {
             let folder = run.path + "/checkpoints"
-            let name = try #require(FileManager.default.contentsOfDirectory(atPath: folder).first { Int($0.dropFirst(5)) == step })
-            let path = "\(folder)/\(name)/\(file)"
+            let path = "\(folder)/\(Self.name(step))/\(file)"
             var data = try Data(contentsOf: URL(fileURLWithPath: path))
             data[data.count - 1000] ^= 0x10
             try data.write(to: URL(fileURLWithPath: path))
@@ -68,7 +69,11 @@ extension HeadwayCommand {
             let command = try run.resume()
             let record = try run.expectFinished(command, Self.settings + ["checkpoint.every=20"], steps: 240)
             #expect(record.sessions[1].startStep == before && record.sessions[1].source == "checkpoint")
-            #expect(command.output.contains("checkpoint step-\(newest)") && command.output.contains("restored checkpoint step-\(before); \(newest - before) committed step"), "\(command.output)")
+            #expect(command.output.contains("restored checkpoint step-\(before); \(newest - before) committed step"), "\(command.output)")
+            #expect(command.output.contains("checkpoint step-\(newest) is set aside as \(Self.name(newest)).damaged\n"), "\(command.output)")
+            #expect(FileManager.default.fileExists(atPath: "\(run.path)/checkpoints/\(Self.name(newest)).damaged/\(file)"))
+            let restores = record.restores.map { ($0.step, $0.damage == nil) }
+            #expect(restores.count == 2 && restores[0] == (newest, false) && restores[1] == (before, true))
         }
 
         @Test func `with all checkpoints damaged a run begins from step 0 with clean moments`() throws {
@@ -111,8 +116,7 @@ extension HeadwayCommand {
         /// A manifest that is whole and names another state: what a writer leaves that read memory which had changed.
         private func nameAnotherState(_ run: TestRun, step: Int) throws {
             let folder = run.path + "/checkpoints"
-            let name = try #require(FileManager.default.contentsOfDirectory(atPath: folder).first { Int($0.dropFirst(5)) == step })
-            let path = "\(folder)/\(name)/manifest.json", text = try String(contentsOfFile: path, encoding: .utf8)
+            let path = "\(folder)/\(Self.name(step))/manifest.json", text = try String(contentsOfFile: path, encoding: .utf8)
             let state = try #require(run.record.commits.last { $0.step == step }).stateHash
             let body = try #require(text.components(separatedBy: "\n").first).replacingOccurrences(of: state, with: String(state.reversed()))
             try #require(!text.hasPrefix(body))

@@ -1,5 +1,6 @@
 import CSystem
 import Foundation
+import GRDB
 import Ledger
 import RunSpec
 import Testing
@@ -8,10 +9,12 @@ import Training
 extension HeadwayCommand {
     @Suite struct LauncherDeath {
         static let settings = ["steps=240", "evaluation.every=15"]
+        /// So that a checkpoint is durable before so many steps are.
+        static let pace = ["--pace", "4"]
 
         /// A run whose launcher was killed after step `step`; its workers have ended by themselves.
-        private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3) throws {
-            let command = try run.train(workers: workers, settings)
+        private func orphaned(_ run: TestRun, _ settings: [String], step: Int, workers: Int = 3, options: [String] = []) throws {
+            let command = try run.train(workers: workers, settings, options: options)
             try command.wait(for: "step \(step): validation loss")
             let descriptors = run.workers.map { cs_pidfd_open($0.pid) }
             defer { for descriptor in descriptors { close(descriptor) } }
@@ -91,7 +94,7 @@ extension HeadwayCommand {
         }
 
         /// The writer is started by hand, as a launcher would.
-        @Test func `a checkpoint writer refuses a generation that is not the state it was told`() throws {
+        @Test func `a checkpoint writer refuses a generation that is not the state it was told, and makes the ledger durable first`() throws {
             let run = try TestRun()
             try orphaned(run, Self.settings, step: 45)
             let last = try #require(run.record.commits.last)
@@ -100,17 +103,42 @@ extension HeadwayCommand {
                 let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
                 func write() throws -> Command {
                     try run.headway("checkpoint-writer", run.path, "--step", "\(last.step)", "--generation", "\(generation)",
-                        "--state-hash", last.stateHash, "--launcher", "\(getpid())")
+                        "--state-hash", last.stateHash, "--past-updates", "{\"updates\":[]}", "--launcher", "\(getpid())")
                 }
                 let element = shared.state(generation: generation, part: 1) + 1234
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
                 run.expectRefused(try write(), .runFailed, "generation \(generation) of shared memory", "not the committed one")
                 #expect(run.checkpoints.isEmpty)
                 element.pointee = Float(bitPattern: element.pointee.bitPattern ^ 1)
+                // Nor is anything durable before the ledger is.
+                let log = run.path + "/ledger.sqlite-wal", away = run.folder + "/away"
+                let isThere = rename(log, away) == 0
+                try #require(symlink(log, log) == 0)
+                run.expectRefused(try write(), .unwritable, "ledger.sqlite-wal cannot be made durable")
+                #expect(run.checkpoints.isEmpty)
+                try #require(unlink(log) == 0)
+                if isThere { try #require(rename(away, log) == 0) }
                 #expect(try write().end == .exited(0))
                 #expect(run.checkpoints == [last.step])
             }
             try run.expectFinished(run.resume(), Self.settings, steps: 240)
+        }
+
+        @Test func `a checkpoint is durable though older ones could not be removed`() throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.keep-best=1"]
+            try orphaned(run, settings, step: 45)
+            let last = try #require(run.record.commits.last), ledger = try DatabaseQueue(path: run.path + "/ledger.sqlite")
+            // Which ones are best cannot be read.
+            try ledger.write { db in try db.execute(sql: "INSERT INTO evaluations VALUES (1, 7, 1, 'x', 1)") }
+            try run.withSharedState { shared in
+                let generation = shared.committedStep == last.step ? shared.currentGeneration : shared.nextGeneration
+                let writer = try run.headway("checkpoint-writer", run.path, "--step", "\(last.step)", "--generation", "\(generation)",
+                    "--state-hash", last.stateHash, "--past-updates", "{\"updates\":[]}", "--launcher", "\(getpid())")
+                #expect(writer.end == .exited(0) && writer.errors.hasPrefix("older checkpoints were not removed: "), "\(writer.complaint)")
+            }
+            #expect(run.checkpoints == [last.step])
+            try ledger.write { db in try db.execute(sql: "DELETE FROM evaluations WHERE step = 7") }
+            try run.expectFinished(run.resume(), settings, steps: 240)
         }
 
         @Test func `a new launcher that comes at once ends the workers of the old one first`() throws {
@@ -142,7 +170,7 @@ extension HeadwayCommand {
 
         @Test func `without the memory a new launcher begins from the newest checkpoint`() throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 105)
+            try orphaned(run, settings, step: 105, options: Self.pace)
             #expect(unlink(try #require(run.segment)) == 0)
             let newest = try #require(run.checkpoints.first), committed = try run.record.commits.count
             #expect(newest >= 30 && newest <= committed)
@@ -165,7 +193,7 @@ extension HeadwayCommand {
         @Test(arguments: 0..<3)
         func `memory with a single flipped bit is not taken`(part: Int) throws {
             let run = try TestRun(), settings = Self.settings + ["checkpoint.every=30"]
-            try orphaned(run, settings, step: 105)
+            try orphaned(run, settings, step: 105, options: Self.pace)
             let last = try #require(run.record.commits.last)
             try run.withSharedState { shared in
                 // The launcher may have died between the record and the announcement.

@@ -75,6 +75,10 @@ import Testing
         #expect(CellRun.left(of: faults, in: record) == [faults[2], faults[3]])
         record.faults = [FaultRow(session: 1, fault: 2, text: faults[2].description, firedNanoseconds: 7)]
         #expect(CellRun.left(of: faults, in: record) == [faults[3]])
+        // A run that went back meets those steps again.
+        record.setbacks = [SetbackRow(session: 1, step: 5, nanoseconds: 8, kind: .rewind, toStep: 2, incident: nil)]
+        record.faults = []
+        #expect(CellRun.left(of: faults, in: record) == faults)
     }
 
     @Test func `runs that trained the same and ended otherwise are named`() throws {

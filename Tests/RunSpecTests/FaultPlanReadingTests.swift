@@ -17,6 +17,7 @@ import Testing
             ("kind: slow, speed: 0.25, for: 200 ms", "slow worker=0 step=5 point=forward speed=0.25 for=0.2s"),
             ("kind: preempt, notice: 1 min, points: vote", "preempt worker=0 step=5 point=vote notice=60.0s"),
             ("kind: bitflip, target: secondMoment", "bitflip worker=0 step=5 target=secondMoment point=commit"),
+            ("kind: bitflip, bit: 30", "bitflip worker=0 step=5 target=gradient bit=30 point=leafDone"),
             ("kind: crash, points: [recovery]", "crash worker=0 step=5 point=recovery"),
             ("kind: hang, victim: writer, points: manifest", "hang writer step=5 point=manifest"),
             ("kind: slowdisk, victim: writer, rate: 0.25 MB/s", "slowdisk writer step=5 point=persist rate=0.25MB/s"),
@@ -51,7 +52,7 @@ import Testing
         #expect(error.description.hasPrefix("plan.yaml is not YAML: ") && error.status == .badInput)
     }
 
-    private static let period = "victim, workers, points, for, notice, speed, rate, target, from, until"
+    private static let period = "victim, workers, points, for, notice, speed, rate, target, bit, from, until"
 
     @Test(arguments: [
         ("poisson: { kind: crash, mtbs: 5 }", "there is no key `mtbs`; did you mean `mtbf`?; there are kind, mtbf, steps-per-failure, \(period)"),
@@ -73,6 +74,9 @@ import Testing
         ("poisson: { kind: hang, mtbf: 5, notice: 1 s }", "`notice` goes with preempt, not with hang"),
         ("poisson: { kind: hang, mtbf: 5, speed: 0.5 }", "`speed` goes with slow, not with hang"),
         ("poisson: { kind: hang, mtbf: 5, target: gradient }", "`target` goes with bitflip, not with hang"),
+        ("poisson: { kind: hang, mtbf: 5, bit: 3 }", "`bit` goes with bitflip, not with hang"),
+        ("poisson: { kind: bitflip, mtbf: 5, bit: 32 }", "`bit` must be from 0 to 31, not `32`"),
+        ("trace: { file: t.csv, bit: 3 }", "`bit` needs `kind`, which then is that of every loss in the trace"),
         ("poisson: { kind: hang, mtbf: 5, for: 3 }", "`for` must be a time with its unit, as in `2.5 s`, not `3`"),
         ("poisson: { kind: slow, mtbf: 5, speed: 2 }", "`speed` must be a number from 0.001 to 1, not `2`"),
         ("poisson: { kind: bitflip, mtbf: 5, target: gradeint }", "there is no target `gradeint`; did you mean `gradient`?; there are gradient, parameters, firstMoment, secondMoment"),

@@ -50,7 +50,7 @@ import Training
 
         var remarks: [String] = []
         let restored = try PreparedRun.restore(into: run.shared, run.config, run.description, run.parameters, last: 30, isDrawn: false, folder, session: 1, run.ledger, &remarks)
-        #expect(restored == (30, run.start.stateHash))
+        #expect(restored == (30, run.start.stateHash, PastUpdates()))
         let checkpoint = folder.checkpointsPath + "/step-0000000030/weights.safetensors"
         try #require(truncate(checkpoint, 1000) == 0)
         remarks = []

@@ -103,7 +103,7 @@ struct PageData: Encodable {
             Checkpoint(step: row.step, bytes: row.bytes, took: row.durableNanoseconds.map { Int($0) - Int(row.requestedNanoseconds) }, late: Int(row.lateNanoseconds), status: row.status)
         } + record.restores.compactMap { row in row.damage.map { Checkpoint(step: row.step, bytes: 0, took: nil, late: 0, status: $0) } }
         checkpointNotes = account.checkpointNotes.map { ($0.label.isEmpty ? "" : $0.label + ": ") + $0.text }
-        facts = record.facts.filter { $0.key != RunFact.configuration }.sorted { $0.key < $1.key }.map { [$0.key, $0.value] }
+        facts = record.facts.filter { ![RunFact.configuration, RunFact.updatesBefore].contains($0.key) }.sorted { $0.key < $1.key }.map { [$0.key, $0.value] }
         configuration = record.facts[RunFact.configuration] ?? ""
     }
 
