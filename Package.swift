@@ -57,7 +57,7 @@ let package = Package(
         module("HuggingFace", ["Model", "Corpus", "Checkpointing", "Kernels", "RunSpec"]),
         module("Training", ["Model", "Corpus", "Collectives", "Checkpointing", "Coordination", "Ledger"]),
         module("Reports", ["Ledger", "RunSpec"]),
-        module("Lab", ["Coordination", "CSystem", "Ledger", "Reports", "RunSpec", .product(name: "Yams", package: "Yams")]),
+        module("Lab", ["Coordination", "CSystem", "Ledger", "Model", "Reports", "RunSpec", .product(name: "Yams", package: "Yams")]),
         // Level 4
         .executableTarget(
             name: "headway",
@@ -75,7 +75,7 @@ let package = Package(
         tests("HuggingFaceTests", ["HuggingFace", "Model", "Checkpointing", "Corpus", "RunSpec"]),
         tests("TrainingTests", ["Training", "Collectives", "Ledger", "RunSpec"]),
         tests("ReportsTests", ["Reports", "Ledger", "RunSpec"]),
-        tests("LabTests", ["Lab", "Ledger", "RunSpec"]),
+        tests("LabTests", ["Lab", "Ledger", "Model", "RunSpec"]),
         tests("HeadwayTests", ["headway", "Training", "HuggingFace", "Collectives", "Model", "Corpus", "Ledger", "RunSpec", "CSystem", .product(name: "GRDB", package: "GRDB.swift")]),
     ] + (hasGloo ? [.target(name: "CGloo", linkerSettings: [.linkedLibrary("gloo")])] : []),
     cxxLanguageStandard: .cxx17

@@ -8,7 +8,7 @@ package enum Quantity {
     }
 
     /// `1,234,567`.
-    static func grouped(_ value: Int) -> String {
+    package static func grouped(_ value: Int) -> String {
         var digits = String(abs(value)), groups: [String] = []
         while digits.count > 3 {
             groups.insert(String(digits.suffix(3)), at: 0)
@@ -18,7 +18,7 @@ package enum Quantity {
     }
 
     /// `12.3 M`, `4.1 k`: three or four significant digits.
-    static func short(_ value: Double) -> String {
+    package static func short(_ value: Double) -> String {
         for (scale, unit) in [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")] where abs(value) >= scale {
             let scaled = value / scale
             return decimal(scaled, scaled >= 100 ? 0 : 1) + unit

@@ -78,3 +78,45 @@ extension Sharding: CustomStringConvertible {
         return name == State.ddp.rawValue && mesh.data == 1 && mesh.workers > 1 ? "\(mesh)" : "\(name) \(mesh)"
     }
 }
+
+extension Sharding {
+    /// Why a model cannot be trained so by so many workers: one sentence with what would do instead. Nil if it can.
+    package func obstacle(_ model: ShardedModel, workers: Int) -> String? {
+        meshObstacle(workers) ?? modelObstacle(model) ?? stateObstacle()
+    }
+
+    private func meshObstacle(_ workers: Int) -> String? {
+        guard mesh.workers != workers else { return nil }
+        let others = mesh.tensor * mesh.pipeline
+        let fitting = workers % others == 0 ? "; \(Mesh(data: workers / others, tensor: mesh.tensor, pipeline: mesh.pipeline)) has" : ""
+        return "\(mesh) has \(mesh.workers) worker\(mesh.workers == 1 ? "" : "s"), not \(workers)\(fitting)"
+    }
+
+    private func modelObstacle(_ model: ShardedModel) -> String? {
+        let m = model.config
+        if mesh.data > model.leaves {
+            return "dp=\(mesh.data) is more than the \(model.leaves) microbatch\(model.leaves == 1 ? "" : "es") of a step; at most dp=\(model.leaves), or more batch.microbatches"
+        }
+        if mesh.pipeline > m.layers { return "pp=\(mesh.pipeline) is more than the \(m.layers) layer\(m.layers == 1 ? "" : "s") of the model; at most pp=\(m.layers)" }
+        let divided = [(m.heads, "attention heads"), (m.keyValueHeads, "key and value heads"), (m.hidden, "columns of the feed-forward part")]
+        guard let (size, what) = divided.first(where: { $0.0 % mesh.tensor != 0 }) else { return nil }
+        let fitting = (1...m.heads).filter { degree in divided.allSatisfy { $0.0 % degree == 0 } }
+        return "tp=\(mesh.tensor) does not divide the \(size) \(what); tp can be \(fitting.map { String($0) }.joined(separator: ", "))"
+    }
+
+    private func stateObstacle() -> String? {
+        if state != .ddp, mesh.data == 1 {
+            return "\(state.rawValue) shares the state among data-parallel workers, and \(mesh) has one; use dp=2 or more"
+        }
+        if state == .zero2 || state == .zero3, mesh.pipeline > 1 {
+            return "\(state.rawValue) sends whole microbatches' gradients to their owners, but a stage of pp=\(mesh.pipeline) has several under way; use zero1 \(mesh), or \(state.rawValue) without pp"
+        }
+        if redundancy != .none, state == .ddp {
+            return mesh.data > 1
+                ? "ddp has \(mesh.data) copies of the state already; \(redundancy.rawValue) goes with zero1, zero2 and zero3"
+                : "\(redundancy.rawValue) needs data-parallel owners, and \(mesh) has one; use zero1+\(redundancy.rawValue) with dp=2 or more"
+        }
+        if redundancy == .parity, mesh.data < 3 { return "the parity of dp=\(mesh.data) owners is a copy; use \(state.rawValue)+shadow, or dp=3 or more" }
+        return nil
+    }
+}

@@ -16,6 +16,7 @@ struct Headway: ParsableCommand {
               headway train --preset nanogpt-cpu --text input.txt --fault 'crash worker=1 step=50'
               headway train --workers 4 --faults plan.yaml  faults by chance; `headway faults` says how
               headway lab run Benchmarks/campaigns/policies.yaml   what a fault policy costs
+              headway plan --model gpt2-small --workers 8   what a sharding choice would cost
               headway report runs/demo-1                    the goodput summary again
               headway compare runs/demo-1 runs/demo-2       two or more runs side by side
               headway watch runs/demo-1                     follow a run from another terminal
@@ -33,7 +34,7 @@ struct Headway: ParsableCommand {
         version: "headway \(RunDescription.version)",
         subcommands: [
             Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, Checkpoints.self, ImportCommand.self, ExportCommand.self,
-            DataCommand.self, FaultsCommand.self, LabCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            DataCommand.self, FaultsCommand.self, LabCommand.self, PlanCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
         ])
 
     static func main() {

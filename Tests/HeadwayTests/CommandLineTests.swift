@@ -7,7 +7,7 @@ extension HeadwayCommand {
     @Suite struct CommandLine {
         static let commands = [
             [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoints"], ["data"], ["data", "tales"],
-            ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["lab"], ["lab", "run"], ["lab", "coverage"], ["lab", "gate"], ["presets"],
+            ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["lab"], ["lab", "run"], ["lab", "coverage"], ["lab", "gate"], ["plan"], ["presets"],
             ["import"], ["import", "hf"], ["export"], ["export", "hf"], ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
         ]
 

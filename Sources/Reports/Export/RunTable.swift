@@ -7,7 +7,7 @@ package struct RunTable: Sendable {
     /// Plain values, one for each column.
     let rows: [[JSONValue]]
 
-    init(_ name: String, _ columns: [String], _ rows: [[JSONValue]]) {
+    package init(_ name: String, _ columns: [String], _ rows: [[JSONValue]]) {
         precondition(rows.allSatisfy { $0.count == columns.count }, "\(name) has a row that is not \(columns.count) wide")
         (self.name, self.columns, self.rows) = (name, columns, rows)
     }
@@ -25,5 +25,5 @@ package struct RunTable: Sendable {
     }
 
     /// The same as a list of objects.
-    var json: JSONValue { .list(rows.map { .object(Array(zip(columns, $0)).map { (key: $0.0, value: $0.1) }) }) }
+    package var json: JSONValue { .list(rows.map { .object(Array(zip(columns, $0)).map { (key: $0.0, value: $0.1) }) }) }
 }

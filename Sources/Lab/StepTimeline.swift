@@ -1,0 +1,132 @@
+import RunSpec
+
+/// What connects workers: each has one link, both ways at once.
+package struct Link: Hashable, Sendable {
+    /// Nominal.
+    package var gigabitsPerSecond: Double
+    /// Of each message, on the link of its sender.
+    package var microseconds: Double
+
+    package init(gigabitsPerSecond: Double, microseconds: Double) { (self.gigabitsPerSecond, self.microseconds) = (gigabitsPerSecond, microseconds) }
+}
+
+/// What a benchmark fits: the constants between what a step does and how long it takes.
+package struct Calibration: Hashable, Sendable {
+    /// Of the measured SGEMM peak, what whole microbatches get: README, 0.69 for narrow models to 0.83.
+    package var peakShare = 0.75
+    /// Of a link's nominal rate, what is left to payload: TCP over Ethernet frames of 1,500 bytes.
+    package var linkShare = 0.94
+    /// A worker's memory, for passes over vectors.
+    package var memoryBytesPerSecond = 10e9
+    /// AdamW reads θ, g, m, v and writes θ, m, v; an addition of two nodes reads two and writes one; the norm reads g.
+    package var updateBytes = 28.0, additionBytes = 12.0, normBytes = 4.0
+    /// Of a microbatch and of a step, whatever they compute: data, loss; votes, the commit.
+    package var leafSeconds = 0.0, stepSeconds = 0.0
+    /// Of the transfers beside which a worker computes, the part of their time in which it does not: 0 where the network has
+    /// processors of its own, towards 1 where it takes the worker's.
+    package var stolenShare = 0.0
+    /// Whether ddp and zero1 send blocks while the last microbatch's backward pass goes on, or all nodes after it. The first
+    /// hides transfers only if each block's owners are many: a block of one owner fills that one's link alone.
+    package var overlapsLastLeaf = true
+
+    package init() {}
+}
+
+/// A worker's compute thread and its link, which takes transfers one after the other in the order in which they are asked for.
+struct StepTimeline {
+    /// One block, forward or backward, in seconds.
+    struct Pass {
+        var compute = 0.0
+        /// Of what must be there first; asked for when the pass before begins, for there is room for two blocks.
+        var gather = 0.0
+        /// Of sums in the middle of it, which go before what waits for the link, and which it waits for.
+        var blocking = 0.0
+        /// Of what it makes; asked for at its end.
+        var send = 0.0
+    }
+
+    /// When all is computed, and when the link is free.
+    private(set) var now = 0.0, linkFree: Double
+    /// Seconds of each.
+    private(set) var computing = 0.0, transferring: Double
+    /// When all has been computed and sent.
+    var end: Double { max(now, linkFree) }
+
+    /// - Parameters:
+    ///   - linkBusy: seconds of what the step before has left to send.
+    ///   - buffers: passes whose results may wait for the link, nil for all.
+    init(_ passes: [Pass], linkBusy: Double = 0, buffers: Int? = nil) {
+        (linkFree, transferring) = (linkBusy, linkBusy)
+        var sentAt: [Double] = [], gathered = transfer(passes.first?.gather ?? 0, from: 0)
+        for (index, pass) in passes.enumerated() {
+            var start = max(now, gathered)
+            if let buffers, pass.send > 0, sentAt.count >= buffers { start = max(start, sentAt[sentAt.count - buffers]) }
+            _ = transfer(pass.blocking, from: start)
+            gathered = index + 1 < passes.count ? transfer(passes[index + 1].gather, from: start) : 0
+            now = start + pass.compute + pass.blocking
+            computing += pass.compute
+            if pass.send > 0 { sentAt.append(transfer(pass.send, from: now)) }
+        }
+    }
+
+    /// - Returns: when it ends; 0 for nothing.
+    private mutating func transfer(_ seconds: Double, from time: Double) -> Double {
+        guard seconds > 0 else { return 0 }
+        linkFree = max(linkFree, time) + seconds
+        transferring += seconds
+        return linkFree
+    }
+}
+
+/// One forward, one backward: each stage begins with as many forward passes as there are stages from it on, then takes one
+/// backward and one forward pass in turn.
+struct PipelineTimeline {
+    /// When each stage has ended its last backward pass.
+    private(set) var ends: [Double]
+    /// Seconds that the links were busy, the busiest stage's.
+    private(set) var transferring: Double
+
+    /// - Parameters:
+    ///   - forward, backward: seconds of each stage, its own sums over ranks included.
+    ///   - boundary: seconds of the transfer of an activation, or of its gradient.
+    ///   - table: of the last stage's share of a tied table's gradient.
+    init(leaves: Int, forward: [Double], backward: [Double], boundary: Double, table: Double) {
+        let stages = forward.count
+        var arrived = [[Double]](repeating: [], count: stages), returned = arrived      // at a stage, by leaf
+        var tables: [Double] = []
+        var now = [Double](repeating: 0, count: stages), link = now, busy = now
+        var forwards = [Int](repeating: 0, count: stages), backwards = forwards
+        func send(_ stage: Int, _ seconds: Double) -> Double {
+            link[stage] = max(link[stage], now[stage]) + seconds
+            busy[stage] += seconds
+            return link[stage]
+        }
+        // A stage goes on as far as what it needs has come; later stages first, so that all find their way in any order.
+        var progress = true
+        while progress {
+            progress = false
+            for stage in (0..<stages).reversed() {
+                while backwards[stage] < leaves {
+                    let goesForward = forwards[stage] < min(leaves, backwards[stage] + stages - stage)
+                    if goesForward {
+                        guard stage == 0 || arrived[stage].count > forwards[stage] else { break }
+                        now[stage] = max(now[stage], stage == 0 ? 0 : arrived[stage][forwards[stage]]) + forward[stage]
+                        forwards[stage] += 1
+                        if stage < stages - 1 { arrived[stage + 1].append(send(stage, boundary)) }
+                    } else {
+                        let leaf = backwards[stage], isLast = stage == stages - 1
+                        guard isLast || returned[stage].count > leaf else { break }
+                        let waits = max(isLast ? 0 : returned[stage][leaf], stage == 0 && table > 0 ? tables[leaf] : 0)
+                        now[stage] = max(now[stage], waits) + backward[stage]
+                        backwards[stage] += 1
+                        if stage > 0 { returned[stage - 1].append(send(stage, boundary)) }
+                        if isLast, stage > 0, table > 0 { tables.append(send(stage, table)) }
+                    }
+                    progress = true
+                }
+            }
+        }
+        precondition(backwards.allSatisfy { $0 == leaves }, "a pipeline that stands still after \(backwards) of \(leaves)")
+        (ends, transferring) = (now, busy.max() ?? 0)
+    }
+}
