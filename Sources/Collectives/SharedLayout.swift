@@ -86,7 +86,7 @@ enum ControlWord: Int {
     case sessionStart          // CLOCK_MONOTONIC, nanoseconds
     case damagedChunk          // the attempt, and one more than the chunk whose fingerprint does not hold; 0 for none
     // With messages:
-    case members               // a bit for each slot of the view
+    case members, leavers      // a bit for each slot: of the view; that was in the one before and hands over what it has
     case depositWanted, depositStep   // one more than the step; 0 for none
     case stateLost             // one more than the turn in which nobody had a part of the state; 0 for none
     case mismatch              // the attempt, and one more than a chunk that its two keepers made different things of; 0 for none
@@ -96,8 +96,8 @@ enum ControlWord: Int {
 /// Words of a slot's row.
 enum SlotWord: Int {
     case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
-    // With messages: the view its addresses are for, and what it has measured.
-    case addressView, sentBytes, residentBytes
+    // With messages: the group its addresses are for, and what it has measured.
+    case addressStamp, sentBytes, residentBytes
     /// Two cache lines each: workers write their own row at every step.
     static let count = 16
 }

@@ -7,16 +7,23 @@ extension SharedState {
     // MARK: The view's members
 
     /// Slots of the view, in the order of ranks.
-    package var members: [Int] { (0..<SharedLayout.slotsMaximum).filter { value(.members) >> UInt64($0) & 1 == 1 } }
-    package func setMembers(_ slots: [Int]) { put(.members, slots.reduce(0) { $0 | 1 << UInt64($1) }) }
+    package var members: [Int] { slots(.members) }
+    /// Former members that live and are to go, once the others have what only they have.
+    package var leavers: [Int] { slots(.leavers) }
+    private func slots(_ word: ControlWord) -> [Int] { (0..<SharedLayout.slotsMaximum).filter { value(word) >> UInt64($0) & 1 == 1 } }
+    /// To be called before the view is announced.
+    package func setMembers(_ slots: [Int], leavers: [Int]) {
+        put(.members, slots.reduce(0) { $0 | 1 << UInt64($1) })
+        put(.leavers, leavers.reduce(0) { $0 | 1 << UInt64($1) })
+    }
 
-    /// Where `peer` finds `slot`: `MessageGroup.addressBytes`, valid once `addressView` says so.
+    /// Where `peer` finds `slot`: `MessageGroup.addressBytes`, valid once `addressStamp` says so.
     package func address(of slot: Int, for peer: Int) -> UnsafeMutablePointer<UInt8> {
         let place = slot * SharedLayout.slotsMaximum + peer
         return (base + layout.addressTable + place * MessageGroup.addressBytes).assumingMemoryBound(to: UInt8.self)
     }
-    package func addressView(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .addressView))) }
-    package func setAddressView(_ slot: Int, _ view: Int) { cs_store(slotWord(slot, .addressView), UInt64(view)) }
+    package func addressStamp(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .addressStamp))) }
+    package func setAddressStamp(_ slot: Int, _ stamp: Int) { cs_store(slotWord(slot, .addressStamp), UInt64(stamp)) }
 
     /// A worker's messages failed in the view. When nobody turns out to be gone, channels are made anew.
     package func reportLostChannels(view: Int) { put(.channelsLost, UInt64(view)) }

@@ -65,6 +65,11 @@ extension Launcher {
             unlink(folder.flightPath(replica: row.replica))
             if shared.stopRequested { continue }
             let wasDismissed = views.slots[slot] == .leaving
+            if sendsMessages, shared.leavers.contains(slot) {
+                // Whoever waits for what it was to hand over must not wait for ever.
+                shared.setMembers(shared.members, leavers: shared.leavers.filter { $0 != slot })
+                if end.exit != .exited(status: 0) { try apply(views.receive(.channelsLost), ring: true) }
+            }
             // One whose notice ran out, or who was killed while it drained, left nothing in order.
             var known = gone.incident
             if gone.isDraining, case .signalled = end.exit { known = nil }

@@ -106,6 +106,7 @@ package final class Launcher {
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
+    var leavers: [Int] = []                    // members that were let go since the last view
     var channelTries = 0, mismatches = 0       // since the last commit
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
@@ -294,6 +295,7 @@ package final class Launcher {
                 if delay == 0 { try spawn(slot) } else { spawns.append((slot, MonotonicClock.nanoseconds() + delay)) }
             case .dismiss(let slot):
                 shared.dismiss(slot)
+                if shared.members.contains(slot) { leavers.append(slot) }
                 try dropSpawns([slot])
             case .kill(let slots):
                 try settle("everybody stops")
@@ -330,7 +332,8 @@ package final class Launcher {
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
-        shared.setMembers(view.members)
+        shared.setMembers(view.members, leavers: leavers.filter { members[$0] != nil })
+        leavers.removeAll()
         if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
         noteTrainingGoesOn(at: now)
         for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {

@@ -34,7 +34,6 @@ final class MessageExchange: GradientExchange {
     /// Whose moments; and which of them the update of the turn under way has made.
     private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
     private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
-    private var hasPrevious = false
     /// The update of the turn under way is there, whole.
     private var hasNext = false
 
@@ -52,6 +51,7 @@ final class MessageExchange: GradientExchange {
         let members: [Int], owners: [Int]
         let segments: [Segment]
         var rank: Int { group.rank }
+        var hasLeavers: Bool { group.size > members.count }
     }
 
     init(_ context: StepContext, sharding: Sharding.State, shadows: Bool, blocks: [Range<Int>], identity: UInt64) throws {
@@ -110,7 +110,7 @@ final class MessageExchange: GradientExchange {
             generation = 1 - generation
             for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] }
         }
-        (heldStep, hasNext, hasPrevious) = (step, false, swapped)
+        (heldStep, hasNext) = (step, false)
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
@@ -180,7 +180,6 @@ final class MessageExchange: GradientExchange {
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration
-            hasPrevious = false
             let size = channels.group.size, rank = channels.rank
             let spreading = try TreeExchange(channels.group, channels.segments).spread(state.memory(generation: 1 - generation, part: 0), kind: 1) { [self] in
                 sharding != .zero3 && !keeps(owner: $0, $1, of: size)
@@ -218,12 +217,26 @@ final class MessageExchange: GradientExchange {
 
     func leave(_ step: Int) throws {
         try takeCommit(step)
+        if sharding != .ddp, heldStep == step, shared.leavers.contains(context.slot) { try handOver(step) }
         // The launcher asks for the last state as soon as nothing is written from the one before.
         if shared.admitted(context.slot) == context.replica, heldStep == step {
             try context.wait { shared.depositWanted == step || shared.depositStep == step }
             try deposit(step)
         }
         channels?.group.close()
+    }
+
+    /// The others take what only this worker has, when they come to it.
+    private func handOver(_ step: Int) throws {
+        context.enter(.regroup, step)
+        do {
+            channels = try form(with: shared.leavers)
+            _ = try share(channels!, step)
+        } catch is MessageFailure {
+        } catch is Disturbed {
+        } catch is TurnIsOver {
+            // They do without.
+        }
     }
 
     /// Copies the owned chunks to where a checkpoint is written from, if one is due.
@@ -266,7 +279,7 @@ final class MessageExchange: GradientExchange {
     private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
         sharding == .ddp || owner == rank || shadows && (owner + 1) % size == rank
     }
-    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool { keeps(owner: channels.owners[chunk], rank, of: channels.group.size) }
+    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool { keeps(owner: channels.owners[chunk], rank, of: channels.members.count) }
 
     /// What an owner and its partner made of the same chunk must be the same; else nobody votes.
     private func compare(_ prints: [UInt64], _ channels: Channels) throws {
@@ -316,15 +329,13 @@ final class MessageExchange: GradientExchange {
     private func settle(_ step: Int) throws {
         try exchanging(step) {
             context.enter(.regroup, step)
-            let formed = isDisturbed ? try form() : try replanned()
-            channels = formed
-            let lacking = try share(formed, step)
-            guard !lacking else {
-                shared.reportLostState(turn: context.turn)
-                context.ringDoorbell()
-                try context.wait { shared.stopRequested || shared.view != formed.view }
-                throw Disturbed()
+            if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
+                channels = try form(with: shared.leavers)
+                try takePossession(step)
             }
+            channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
+            try takePossession(step)
+            guard let formed = channels else { throw Disturbed() }
             release(formed)
             guard sharding.isInRounds else { return }
             let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, rank: formed.rank, size: formed.group.size)
@@ -333,10 +344,21 @@ final class MessageExchange: GradientExchange {
         }
     }
 
+    /// Everybody gets what the plan has it keep, or nobody goes on.
+    private func takePossession(_ step: Int) throws {
+        guard let channels, try !share(channels, step) else {
+            let view = channels?.view
+            shared.reportLostState(turn: context.turn)
+            context.ringDoorbell()
+            try context.wait { shared.stopRequested || shared.view != view }
+            throw Disturbed()
+        }
+    }
+
     /// The same group with the plan as it is now.
     private func replanned() throws -> Channels {
         guard let channels, let owners = owners(among: channels.members) else { throw Disturbed() }
-        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: Segment.cut(layout, owners: owners))
+        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners))
     }
 
     /// The ranks that own the chunks; nil while the launcher writes another plan.
@@ -346,24 +368,25 @@ final class MessageExchange: GradientExchange {
     }
 
     /// Meets the other members of the view.
+    /// - Parameter leavers: who was a member until now, and hands over what only he has: the ranks after the members'.
     /// - Throws: `Disturbed` when another is announced meanwhile.
-    private func form() throws -> Channels {
+    private func form(with leavers: [Int] = []) throws -> Channels {
         drop()
-        let view = shared.view, members = shared.members
-        guard let rank = members.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view else { throw Disturbed() }
-        let group = try MessageGroup(device: device, rank: rank, size: members.count, timeoutMilliseconds: Self.connectMilliseconds)
-        for (peer, slot) in members.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
-        shared.setAddressView(context.slot, view)
+        let view = shared.view, members = shared.members, everybody = members + leavers, stamp = view << 1 | (leavers.isEmpty ? 1 : 0)
+        guard let rank = everybody.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view else { throw Disturbed() }
+        let group = try MessageGroup(device: device, rank: rank, size: everybody.count, timeoutMilliseconds: Self.connectMilliseconds)
+        for (peer, slot) in everybody.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
+        shared.setAddressStamp(context.slot, stamp)
         shared.ring()
         do {
-            try context.wait { shared.view != view || members.allSatisfy { shared.addressView($0) == view } }
+            try context.wait { shared.view != view || shared.stopRequested || everybody.allSatisfy { shared.addressStamp($0) == stamp } }
             if shared.turn != context.turn { throw TurnIsOver() }
-            if shared.view != view { throw Disturbed() }
+            if shared.view != view || !everybody.allSatisfy({ shared.addressStamp($0) == stamp }) { throw Disturbed() }
         } catch {
             group.close()
             throw error
         }
-        for (peer, slot) in members.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
+        for (peer, slot) in everybody.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
         return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
     }
 
@@ -375,7 +398,7 @@ final class MessageExchange: GradientExchange {
         let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, heldStep == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
         let all = try channels.group.exchange(hello, tag: Tag.hello)
         if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
-            throw UserError(.badInput, "worker \(channels.members[other]) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
+            throw UserError(.badInput, "rank \(other) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
         }
         // Somebody is already further, or not as far: the launcher has changed something in between.
         if all.contains(where: { $0[1...3] != hello[1...3] }) { throw MessageFailure.peer("a member has another plan") }
@@ -396,10 +419,10 @@ final class MessageExchange: GradientExchange {
             }
         }
         // Part 0 is θ, where everybody has it all.
-        for to in ranks where all[to][4] == 0 && sharding != .zero3 {
+        for to in channels.members.indices where all[to][4] == 0 && sharding != .zero3 {
             for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, chunk) }
         }
-        for to in ranks {
+        for to in channels.members.indices {
             for chunk in channels.owners.indices where keeps(channels, to, chunk) && !has(to, chunk) {
                 let holders = ranks.filter { has($0, chunk) }
                 add(1, holders.isEmpty ? nil : holders[chunk * holders.count / channels.owners.count], to, chunk)
@@ -425,7 +448,6 @@ final class MessageExchange: GradientExchange {
         }
         for region in regions.joined() { try region.finishReceives() }
         for region in leaving { try region.finishSends() }
-        if heldStep != step { hasPrevious = false }
         (heldStep, sharedGeneration) = (step, shared.currentGeneration)
         for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) { holdsMoments[chunk] = true }
         return false

@@ -7,10 +7,9 @@ import Testing
 extension HeadwayCommand {
     /// Workers with memory of their own, that exchange messages.
     @Suite(.enabled(if: Messages.areAvailable, "built without Gloo")) struct MessageRuns {
-        static let shardings = ["ddp", "zero1", "zero1+shadow"]
         private func options(_ sharding: String) -> [String] { ["--transport", "gloo", "--sharding", sharding] }
 
-        @Test(arguments: 1...5, ["ddp", "zero1"])
+        @Test(arguments: 1...5, ["ddp", "zero1", "zero2", "zero3"])
         func `any number of workers ends with the bits of shared memory`(workers: Int, sharding: String) throws {
             let run = try TestRun()
             let record = try run.expectFinished(run.train(workers: workers, options: options(sharding)))
@@ -19,8 +18,27 @@ extension HeadwayCommand {
 
         @Test(arguments: [["model.dropout=0.1", "batch.microbatches=16"], Bits.llama + ["optimizer.clip=0.1", "model.tied=false"]])
         func `other variants end with the bits of shared memory, too`(settings: [String]) throws {
+            for sharding in ["zero1", "zero3"] {
+                let run = try TestRun()
+                try run.expectFinished(run.train(workers: 3, settings, options: options(sharding)), settings)
+            }
+        }
+
+        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["zero2+shadow", "zero3+shadow"])
+        func `where gradients are sharded a crash costs the attempt and leaves no trace`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun()
-            try run.expectFinished(run.train(workers: 3, settings, options: options("zero1")), settings)
+            let faults = ["crash worker=0 step=3 point=\(point)", "crash worker=1 step=25 point=\(point)"]
+            let record = try run.expectFinished(run.train(workers: 3, faults: faults, options: options(sharding)))
+            #expect(record.incidents.map(\.kind) == [.crash, .crash])
+            #expect(record.setbacks.allSatisfy { $0.kind == .discard })
+        }
+
+        @Test(arguments: ["zero1", "zero3"])
+        func `whoever leaves in order hands over what only he has`(sharding: String) throws {
+            let run = try TestRun(), settings = ["checkpoint.every=0"]
+            let record = try run.expectFinished(run.train(workers: 3, settings, faults: ["preempt worker=1 step=13 seconds=20"], options: options(sharding)), settings)
+            #expect(record.incidents.map(\.kind) == [.preempt] && record.setbacks.isEmpty)
+            #expect(record.replicas.contains { $0.slot == 1 && $0.exit == "exited" && $0.exitCode == 0 })
         }
 
         @Test(arguments: Fault.points(.crash, .worker(0)), ["ddp", "zero1+shadow"])
