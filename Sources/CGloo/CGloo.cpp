@@ -1,9 +1,12 @@
 #include "CGloo.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,10 +56,19 @@ struct cg_device {
 struct cg_group {
     std::shared_ptr<gloo::transport::Device> device;
     std::shared_ptr<gloo::transport::Context> context;
+    std::atomic<bool> aborted{false};
+    std::mutex mutex;
+    std::set<cg_region *> regions;
 };
 
 struct cg_region {
+    cg_group *group;
     std::unique_ptr<gloo::transport::UnboundBuffer> buffer;
+
+    template <typename Wait>
+    void wait(Wait &&wait) {
+        if (group->aborted || !wait() || group->aborted) throw gloo::IoException("the wait was aborted");
+    }
 };
 
 const char *cg_error(void) { return lastError.c_str(); }
@@ -72,7 +84,9 @@ void cg_device_free(cg_device *device) { delete device; }
 
 cg_group *cg_group_make(cg_device *device, int rank, int size, int timeoutMilliseconds) {
     return made<cg_group>([&] {
-        std::unique_ptr<cg_group> group(new cg_group{device->device, device->device->createContext(rank, size)});
+        std::unique_ptr<cg_group> group(new cg_group);
+        group->device = device->device;
+        group->context = device->device->createContext(rank, size);
         // Gloo waits five times as long for a connection.
         group->context->setTimeout(std::chrono::milliseconds(timeoutMilliseconds / 5 + 1));
         for (int peer = 0; peer < size; peer++) {
@@ -108,16 +122,38 @@ void cg_group_close(cg_group *group) {
     }
 }
 
+void cg_group_abort(cg_group *group) {
+    guarded([&] {
+        group->aborted = true;
+        std::lock_guard<std::mutex> lock(group->mutex);
+        for (cg_region *region : group->regions) {
+            region->buffer->abortWaitRecv();
+            region->buffer->abortWaitSend();
+        }
+    });
+}
+
 void cg_group_free(cg_group *group) {
     guarded([&] { delete group; });
 }
 
 cg_region *cg_region_make(cg_group *group, void *base, size_t bytes) {
-    return made<cg_region>([&] { return new cg_region{group->context->createUnboundBuffer(base, bytes)}; });
+    return made<cg_region>([&] {
+        std::unique_ptr<cg_region> region(new cg_region{group, group->context->createUnboundBuffer(base, bytes)});
+        std::lock_guard<std::mutex> lock(group->mutex);
+        group->regions.insert(region.get());
+        return region.release();
+    });
 }
 
 void cg_region_free(cg_region *region) {
-    guarded([&] { delete region; });
+    guarded([&] {
+        {
+            std::lock_guard<std::mutex> lock(region->group->mutex);
+            region->group->regions.erase(region);
+        }
+        delete region;
+    });
 }
 
 int cg_send(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes) {
@@ -130,12 +166,12 @@ int cg_receive(cg_region *region, int peer, uint64_t tag, size_t offset, size_t 
 
 int cg_wait_sent(cg_region *region, int timeoutMilliseconds) {
     return guarded([&] {
-        if (!region->buffer->waitSend(std::chrono::milliseconds(timeoutMilliseconds))) throw gloo::IoException("the wait was aborted");
+        region->wait([&] { return region->buffer->waitSend(std::chrono::milliseconds(timeoutMilliseconds)); });
     });
 }
 
 int cg_wait_received(cg_region *region, int timeoutMilliseconds) {
     return guarded([&] {
-        if (!region->buffer->waitRecv(std::chrono::milliseconds(timeoutMilliseconds))) throw gloo::IoException("the wait was aborted");
+        region->wait([&] { return region->buffer->waitRecv(std::chrono::milliseconds(timeoutMilliseconds)); });
     });
 }

@@ -4,13 +4,14 @@ package struct BlockParts: Sendable {
     package let blocks: [Range<Int>]
     /// (block, rank): stretches of floats, in order.
     package let owned: [[[Range<Int>]]]
-    /// (block): what `rank` does not own.
+    /// (block): what this rank does not keep.
     package let foreign: [[Range<Int>]]
 
     /// - Parameters:
     ///   - blocks: without gaps, in order.
     ///   - owners: rank, by chunk.
-    package init(_ layout: SharedLayout, blocks: [Range<Int>], owners: [Int], rank: Int, size: Int) {
+    ///   - keeps: whether this rank keeps what a rank owns.
+    package init(_ layout: SharedLayout, blocks: [Range<Int>], owners: [Int], size: Int, keeps: (Int) -> Bool) {
         self.blocks = blocks
         var owned: [[[Range<Int>]]] = [], foreign: [[Range<Int>]] = []
         for block in blocks {
@@ -19,7 +20,7 @@ package struct BlockParts: Sendable {
                 let part = layout.chunk(chunk).clamped(to: block)
                 if part.isEmpty { continue }
                 Self.append(part, to: &parts[owner])
-                if owner != rank { Self.append(part, to: &others) }
+                if !keeps(owner) { Self.append(part, to: &others) }
             }
             owned.append(parts)
             foreign.append(others)

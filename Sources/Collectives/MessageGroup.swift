@@ -39,7 +39,7 @@ package final class MessageDevice {
     deinit { cg_device_free(device) }
 }
 
-/// The peers of one view, each connected with every other. Not thread-safe.
+/// The peers of one view, each connected with every other. Not thread-safe, but for `abort`.
 package final class MessageGroup {
     /// How long a wait within a step may take: a peer that is gone is an error at once, so this only ends what cannot be.
     static let waitMilliseconds: Int32 = 60_000
@@ -69,6 +69,9 @@ package final class MessageGroup {
 
     /// Ends all connections, which tells the peers.
     package func close() { cg_group_close(group) }
+
+    /// Has every wait for a message of the group fail, now and from now on. May be called from any thread.
+    package func abort() { cg_group_abort(group) }
 
     package func region(_ base: UnsafeMutableRawPointer, bytes: Int) throws(MessageFailure) -> MessageRegion {
         guard let region = cg_region_make(group, base, bytes) else { throw .refused(String(cString: cg_error())) }
@@ -136,6 +139,7 @@ package final class MessageGroup {
     package func address(for peer: Int, into: UnsafeMutablePointer<UInt8>) throws(MessageFailure) { throw .unavailable }
     package func connect(_ peer: Int, _ address: UnsafePointer<UInt8>) throws(MessageFailure) { throw .unavailable }
     package func close() {}
+    package func abort() {}
     package func region(_ base: UnsafeMutableRawPointer, bytes: Int) throws(MessageFailure) -> MessageRegion { throw .unavailable }
 }
 

@@ -20,6 +20,7 @@ final class MessageExchange: GradientExchange {
     private let sharding: Sharding.State, shadows: Bool
     private let configurationWord: UInt64
     private let device: MessageDevice
+    private let watch: ViewWatch
     private let state: PrivateState
     private let store: NodeStore
     /// In rounds: the nodes of owned floats by level, and a leaf's gradient.
@@ -58,6 +59,7 @@ final class MessageExchange: GradientExchange {
         (self.context, shared, config) = (context, context.shared, context.config)
         (self.sharding, self.shadows, configurationWord) = (sharding, shadows, identity)
         device = try MessageDevice(host: "127.0.0.1")
+        watch = ViewWatch(context.shared)
         state = PrivateState(floats: context.shared.layout.parameterFloats)
         let floats = context.shared.layout.parameterFloats
         store = NodeStore(floats: floats)
@@ -223,6 +225,7 @@ final class MessageExchange: GradientExchange {
             try context.wait { shared.depositWanted == step || shared.depositStep == step }
             try deposit(step)
         }
+        watch.end()
         channels?.group.close()
     }
 
@@ -318,6 +321,7 @@ final class MessageExchange: GradientExchange {
     }
 
     private func drop() {
+        watch.watch(nil)
         guard let channels else { return }
         sentBefore += Int(cs_tcp_bytes_sent())
         channels.group.close()
@@ -338,7 +342,7 @@ final class MessageExchange: GradientExchange {
             guard let formed = channels else { throw Disturbed() }
             release(formed)
             guard sharding.isInRounds else { return }
-            let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, rank: formed.rank, size: formed.group.size)
+            let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
             rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.memory(generation: generation, part: 0),
                 gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) })
         }
@@ -386,6 +390,7 @@ final class MessageExchange: GradientExchange {
             group.close()
             throw error
         }
+        watch.watch(group, view: view)
         for (peer, slot) in everybody.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
         return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
     }

@@ -41,6 +41,9 @@ int cg_group_address(cg_group *group, int peer, uint8_t *out);
 int cg_group_connect(cg_group *group, int peer, const uint8_t *address);
 /// Ends all connections; pending waits of others fail.
 void cg_group_close(cg_group *group);
+/// Wakes, from any thread, whoever waits for a message of the group, and lets nobody wait again. Gloo does not wake every
+/// wait for a peer that is gone: a send whose peer closes at the wrong moment would wait for its whole time-out.
+void cg_group_abort(cg_group *group);
 /// After all of its regions are freed.
 void cg_group_free(cg_group *group);
 
