@@ -14,6 +14,9 @@ package final class Transformer {
     /// R.
     package let rows: Int
 
+    /// Bytes of activations and scratch.
+    package var bytes: Int { 4 * arena.count }
+
     /// Owns what the windows point to.
     private let arena: Arena
     private let windows: Windows

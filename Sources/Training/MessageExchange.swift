@@ -76,6 +76,8 @@ final class MessageExchange: GradientExchange {
     func begin(_ step: Int) throws {
         try takeCommit(step)
         if storeTurn != context.turn {
+            if let mean = state.reduced { store.giveBack(mean) }
+            state.reduced = nil
             store.removeAll()
             storeTurn = context.turn
             updated = updated.map { _ in false }
@@ -126,11 +128,13 @@ final class MessageExchange: GradientExchange {
             let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { holders[$0] == slot } }
             guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
-            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
+            let reduced = state.reduced ?? store.take()
+            state.reduced = reduced
+            let spreading = try TreeExchange(channels.group, channels.segments).spread(reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try TreeExchange(channels.group, channels.segments).reduce(
                 held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: Float(1 / Double(config.tokensPerStep)),
-                into: state.reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
+                into: reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = $1.bitPattern },
                 done: { segment in
                     try spreading.send(segment)
@@ -145,7 +149,7 @@ final class MessageExchange: GradientExchange {
 
     func update(_ step: Int) throws {
         try exchanging(step) {
-            guard let channels else { throw Disturbed() }
+            guard let channels, let reduced = state.reduced else { throw Disturbed() }
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration
@@ -161,7 +165,7 @@ final class MessageExchange: GradientExchange {
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
                     if isDoubled, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
-                    context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
+                    context.update(chunk, constants, gradient: reduced.base, from: current, into: next)
                     updated[chunk] = true
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }
                     if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
@@ -192,6 +196,7 @@ final class MessageExchange: GradientExchange {
             try context.wait { shared.depositWanted == step || shared.depositStep == step }
             try deposit(step)
         }
+        measure()
         channels?.group.close()
     }
 
