@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "csystem.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -247,23 +249,22 @@ const char *cs_preferred_blas_core(void) {
 
 uint64_t cs_tcp_bytes_sent(void) {
     uint64_t sum = 0;
-    struct rlimit limit;
-    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 4096 ? (int)limit.rlim_cur : 4096;
-    for (int fd = 0; fd < end; fd++) {
-        struct tcp_info info;
+    DIR *open = opendir("/proc/self/fd");
+    if (!open) return 0;
+    for (struct dirent *entry; (entry = readdir(open));) {
+        struct tcp_info info = {0};
         socklen_t length = sizeof info;
-        memset(&info, 0, sizeof info);
-        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+        if (entry->d_name[0] != '.' && getsockopt(atoi(entry->d_name), IPPROTO_TCP, TCP_INFO, &info, &length) == 0) sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
     }
+    closedir(open);
     return sum;
 }
 
 uint64_t cs_private_bytes(void) {
-    FILE *status = fopen("/proc/self/status", "re");
-    if (!status) return 0;
-    char line[256];
-    unsigned long kilobytes = 0;
-    while (fgets(line, sizeof line, status) && sscanf(line, "RssAnon: %lu kB", &kilobytes) != 1) {}
-    fclose(status);
-    return (uint64_t)kilobytes * 1024;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    unsigned long present = 0, shared = 0;
+    int found = fscanf(file, "%*u %lu %lu", &present, &shared);
+    fclose(file);
+    return found == 2 ? (uint64_t)(present - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }

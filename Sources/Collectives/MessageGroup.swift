@@ -45,6 +45,8 @@ package final class MessageGroup {
     static let waitMilliseconds: Int32 = 60_000
 
     package let rank: Int, size: Int
+    /// Where others' parts of a sum land: made at the first one, and there as long as the group.
+    var landing: PrivateMemory?
     private let device: MessageDevice
     private let group: OpaquePointer
 
@@ -134,6 +136,7 @@ package final class MessageDevice {
 
 package final class MessageGroup {
     package let rank = 0, size = 1
+    var landing: PrivateMemory?
     package static let addressBytes = 192
     package init(device: MessageDevice, rank: Int, size: Int, timeoutMilliseconds: Int) throws(MessageFailure) { throw .unavailable }
     package func address(for peer: Int, into: UnsafeMutablePointer<UInt8>) throws(MessageFailure) { throw .unavailable }

@@ -30,15 +30,14 @@ package final class PrivateMemory {
 package final class PrivateState {
     package let floats: Int
     private let parts: [PrivateMemory]
-    /// The mean gradient of the step, where this worker has it.
-    package let reduced: PrivateMemory
+    /// The mean gradient of the step, where this worker has it: a vector that the node store has to spare, while it is needed.
+    package var reduced: PrivateMemory?
     package static let generationCount = 2
 
     /// - Parameter floats: of the whole parameter vector.
     package init(floats: Int) {
         self.floats = floats
         parts = (0..<3 * Self.generationCount).map { _ in PrivateMemory(floats: floats) }
-        reduced = PrivateMemory(floats: floats)
     }
 
     package func memory(generation: Int, part: Int) -> PrivateMemory { parts[generation * 3 + part] }
@@ -54,11 +53,23 @@ package final class NodeStore {
     package private(set) var nodes: [TreeNode: PrivateMemory] = [:]
     private let floats: Int
     private var free: [PrivateMemory] = []
+    /// Vectors in use, and the most of this step.
+    private var used = 0, most = 0
 
     package init(floats: Int) { self.floats = floats }
 
-    /// Where a leaf's gradient is to be written. Garbage before.
-    package func take() -> PrivateMemory { free.popLast() ?? PrivateMemory(floats: floats) }
+    /// A vector, for instance for a leaf's gradient. Garbage before.
+    package func take() -> PrivateMemory {
+        used += 1
+        most = max(most, used)
+        return free.popLast() ?? PrivateMemory(floats: floats)
+    }
+
+    /// What `take` gave is needed no more. It is the last to be taken again: of the mean gradient only a part may have pages.
+    package func giveBack(_ vector: PrivateMemory) {
+        used -= 1
+        free.insert(vector, at: 0)
+    }
 
     /// A leaf's gradient, written into what `take` gave. While its sibling is here too, the two become their parent.
     package func push(leaf: Int, _ gradient: PrivateMemory) {
@@ -67,13 +78,18 @@ package final class NodeStore {
             let (left, right) = node.index & 1 == 1 ? (other, sum) : (sum, other)
             addNode(left.base, right.base, count: floats)
             free.append(right)
+            used -= 1
             (node, sum) = (node.parent, left)
         }
         nodes[node] = sum
     }
 
+    /// Forgets the step. Memory that it did not need goes back to the system.
     package func removeAll() {
+        used -= nodes.count
         free += nodes.values
         nodes.removeAll()
+        free.removeFirst(max(0, free.count + used - most))
+        most = used
     }
 }

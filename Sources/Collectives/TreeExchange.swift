@@ -6,12 +6,14 @@ package struct Segment: Equatable, Sendable {
     package let owner: Int
     package let chunks: Range<Int>, floats: Range<Int>
 
-    /// Bytes of a message that is worth its own, and not so many that a sum waits long for its first bytes.
-    static let bytes = 1 << 20
+    /// Bytes of a message: so many that what it costs beside its bytes is little, and few enough that they are in a cache
+    /// when they are added up. A share of four segments or less is cut finer, so that something is under way both ways.
+    static let bytesMaximum = 1 << 20, bytesMinimum = 1 << 19
 
     /// Cuts the vector into segments, in order.
     /// - Parameter owners: rank, by chunk.
     package static func cut(_ layout: SharedLayout, owners: [Int]) -> [Segment] {
+        let share = layout.parameterFloats * 4 / (Set(owners).count * 4), bytes = min(max(share, bytesMinimum), bytesMaximum)
         var segments: [Segment] = [], first = 0
         for chunk in 1...owners.count {
             let begins = layout.chunk(first).lowerBound
@@ -38,6 +40,18 @@ package struct TreeExchange {
     package init(_ group: MessageGroup, _ segments: [Segment]) { (self.group, self.segments) = (group, segments) }
 
     private var peers: [Int] { (1..<group.size).map { (group.rank + $0) % group.size } }
+
+    /// Bytes that the parts of others' sums land in, at most.
+    /// - Parameter parts: nodes of all others.
+    package static func landingBytes(parts: Int) -> Int { window * parts * Segment.bytesMaximum }
+
+    /// The group's landing place, at least so long.
+    private func memory(floats: Int) -> PrivateMemory {
+        if let landing = group.landing, landing.count >= floats { return landing }
+        let made = PrivateMemory(floats: floats)
+        group.landing = made
+        return made
+    }
     private func owned(by rank: Int) -> [Int] { segments.indices.filter { segments[$0].owner == rank } }
 
     /// Adds up the owned segments from everybody's nodes.
@@ -55,7 +69,7 @@ package struct TreeExchange {
         // (slot of the window, peer, node): a segment's part.
         let longest = own.map { segments[$0].floats.count }.max() ?? 0
         let parts = peers.map { held[$0].count }
-        let staging = PrivateMemory(floats: min(window, own.count) * parts.reduce(0, +) * longest)
+        let staging = memory(floats: min(window, own.count) * parts.reduce(0, +) * longest)
         var landing: [[MessageRegion]] = []
         var place = 0
         func floats(_ slot: Int, _ peer: Int, _ node: Int) -> Int { ((slot * parts.reduce(0, +)) + parts[..<peer].reduce(0, +) + node) * longest }

@@ -11,35 +11,75 @@ package struct NodeSource {
 /// - Returns: the sum of squares of what it wrote, in the lanes and order of `reduceTree`.
 package func reduceNodes(_ sources: [NodeSource], count: Int, scale: Float, into sum: UnsafeMutablePointer<Float>) -> Double {
     precondition(count % 16 == 0 && !sources.isEmpty && sources.allSatisfy { $0.level < 17 }, "\(sources.count) nodes, \(count) floats")
-    return sources.withUnsafeBufferPointer { sources in
-        // A place for each level's left sibling that waits for its right one: 1,024 bytes, what Swift puts on the stack.
-        // The root of 65,536 leaves, which waits for nobody, has none.
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { places in
-            let pending = places.baseAddress!
-            var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
-            var k = 0
-            while k < count {
-                var node = Vector.zero
-                for source in sources {
-                    node = load(source.floats + k)
-                    var level = source.level, index = source.index
-                    while index & 1 == 1 {
-                        node = load(pending + level &* 16) + node
-                        level &+= 1
-                        index >>= 1
-                    }
-                    if level < 16 { store(node, pending + level &* 16) }
-                }
-                node *= scale
-                store(node, sum + k)
-                let l = SIMD8<Double>(node.lowHalf), h = SIMD8<Double>(node.highHalf)
-                low += l * l
-                high += h * h
-                k &+= 16
+    // Few nodes over all leaves leave few shapes of the tree above them.
+    let levels = sources.map(\.level), nodes = sources.map { Node(floats: $0.floats) }
+    switch sources.count {
+    case 1: return write(nodes[0], count, scale, into: sum)
+    case 2: return write(Sum(nodes[0], nodes[1]), count, scale, into: sum)
+    case 3 where levels[0] > levels[2]: return write(Sum(nodes[0], Sum(nodes[1], nodes[2])), count, scale, into: sum)
+    case 3: return write(Sum(Sum(nodes[0], nodes[1]), nodes[2]), count, scale, into: sum)
+    case 4 where levels.allSatisfy { $0 == levels[0] }:
+        return write(Sum(Sum(nodes[0], nodes[1]), Sum(nodes[2], nodes[3])), count, scale, into: sum)
+    default:
+        return sources.withUnsafeBufferPointer { sources in
+            // A place for each level's left sibling that waits for its right one: 1,024 bytes, what Swift puts on the stack.
+            // The root of 65,536 leaves, which waits for nobody, has none.
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { places in
+                write(AnyTree(sources: sources, pending: places.baseAddress!), count, scale, into: sum)
             }
-            return (low + high).total
         }
     }
+}
+
+/// What a tree over some nodes adds up to: `value` at a place, in floats.
+private protocol Tree {
+    func value(_ k: Int) -> Vector
+}
+
+private struct Node: Tree {
+    let floats: UnsafePointer<Float>
+    @inline(__always) func value(_ k: Int) -> Vector { load(floats + k) }
+}
+
+private struct Sum<Left: Tree, Right: Tree>: Tree {
+    let left: Left, right: Right
+    init(_ left: Left, _ right: Right) { (self.left, self.right) = (left, right) }
+    @inline(__always) func value(_ k: Int) -> Vector { left.value(k) + right.value(k) }
+}
+
+private struct AnyTree: Tree {
+    let sources: UnsafeBufferPointer<NodeSource>, pending: UnsafeMutablePointer<Float>
+
+    @inline(__always) func value(_ k: Int) -> Vector {
+        var node = Vector.zero
+        for source in sources {
+            node = load(source.floats + k)
+            var level = source.level, index = source.index
+            while index & 1 == 1 {
+                node = load(pending + level &* 16) + node
+                level &+= 1
+                index >>= 1
+            }
+            if level < 16 { store(node, pending + level &* 16) }
+        }
+        return node
+    }
+}
+
+/// Writes `count` floats, what the tree adds up to times `scale`, and gives the sum of their squares.
+@inline(__always)
+private func write(_ tree: some Tree, _ count: Int, _ scale: Float, into sum: UnsafeMutablePointer<Float>) -> Double {
+    var low = SIMD8<Double>.zero, high = SIMD8<Double>.zero
+    var k = 0
+    while k < count {
+        let value = tree.value(k) * scale
+        store(value, sum + k)
+        let l = SIMD8<Double>(value.lowHalf), h = SIMD8<Double>(value.highHalf)
+        low += l * l
+        high += h * h
+        k &+= 16
+    }
+    return (low + high).total
 }
 
 /// `left` becomes the node above `left` and `right`, siblings in this order: `count` floats, one rounding each.

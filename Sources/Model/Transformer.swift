@@ -17,6 +17,9 @@ package final class Transformer {
     /// R.
     package let rows: Int
 
+    /// Bytes of activations and scratch.
+    package var bytes: Int { 4 * (arena.count + workspaceArena.count) }
+
     /// Own what the windows point to.
     let arena: Arena, workspaceArena: Arena
     private let activations: Activations, workspace: Workspace

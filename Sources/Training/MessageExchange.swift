@@ -86,6 +86,8 @@ final class MessageExchange: GradientExchange {
     func begin(_ step: Int) throws {
         try takeCommit(step)
         if storeTurn != context.turn {
+            if let mean = state.reduced { store.giveBack(mean) }
+            state.reduced = nil
             store.removeAll()
             storeTurn = context.turn
             updated = updated.map { _ in false }
@@ -134,7 +136,9 @@ final class MessageExchange: GradientExchange {
             guard let channels, channels.members == members else { throw Disturbed() }
             let exchange = TreeExchange(channels.group, channels.segments), scale = Float(1 / Double(config.tokensPerStep))
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
-            let spreading = try exchange.spread(state.reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
+            let reduced = state.reduced ?? store.take()
+            state.reduced = reduced
+            let spreading = try exchange.spread(reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) throws {
                 try spreading.send(segment)
@@ -146,7 +150,7 @@ final class MessageExchange: GradientExchange {
                 for segment in channels.segments where segment.owner == channels.rank {
                     for chunk in segment.chunks {
                         let range = layout.chunk(chunk), source = NodeSource(level: levels.count - 1, index: 0, floats: root + range.lowerBound)
-                        if !range.isEmpty { squares[chunk] = reduceNodes([source], count: range.count, scale: scale, into: state.reduced.base + range.lowerBound).bitPattern }
+                        if !range.isEmpty { squares[chunk] = reduceNodes([source], count: range.count, scale: scale, into: reduced.base + range.lowerBound).bitPattern }
                     }
                     try finish(segment)
                 }
@@ -154,7 +158,7 @@ final class MessageExchange: GradientExchange {
                 let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { shared.claimant(of: $0, turn: context.turn) == slot } }
                 guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
                 try exchange.reduce(
-                    held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: state.reduced.base,
+                    held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: reduced.base,
                     activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern }, done: finish)
             }
             context.enter(.transfer, step)
@@ -178,7 +182,7 @@ final class MessageExchange: GradientExchange {
 
     func update(_ step: Int) throws {
         try exchanging(step) {
-            guard let channels else { throw Disturbed() }
+            guard let channels, let reduced = state.reduced else { throw Disturbed() }
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration
@@ -193,7 +197,7 @@ final class MessageExchange: GradientExchange {
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
                     if isDoubled, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
-                    context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
+                    context.update(chunk, constants, gradient: reduced.base, from: current, into: next)
                     updated[chunk] = true
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }
                     if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
@@ -225,6 +229,7 @@ final class MessageExchange: GradientExchange {
             try context.wait { shared.depositWanted == step || shared.depositStep == step }
             try deposit(step)
         }
+        measure()
         watch.end()
         channels?.group.close()
     }

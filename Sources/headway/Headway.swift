@@ -34,7 +34,7 @@ struct Headway: ParsableCommand {
         version: "headway \(RunDescription.version)",
         subcommands: [
             Demo.self, Train.self, Resume.self, Scale.self, Report.self, Compare.self, Watch.self, Verify.self, Sample.self, Checkpoints.self, ImportCommand.self, ExportCommand.self,
-            DataCommand.self, FaultsCommand.self, LabCommand.self, PlanCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self,
+            DataCommand.self, FaultsCommand.self, LabCommand.self, PlanCommand.self, PresetsCommand.self, Bench.self, WorkerCommand.self, CheckpointWriterCommand.self, ExchangeRankCommand.self,
         ])
 
     static func main() {

@@ -65,6 +65,33 @@ import Testing
         #expect(whole.map(\.bitPattern) == parts.map(\.bitPattern))
     }
 
+    /// Every way of covering eight leaves: bit i of `cuts` says whether the nodes end after leaf i.
+    @Test(arguments: [1, 2, 4, 8])
+    func `nodes that are already added up give the bits of the whole tree`(count: Int) {
+        let leaves = Leaves(count, seed: 11)
+        var expected = [Float](repeating: 0, count: 96)
+        let squares = reduceTree(leaves.floats, stride: 96, leaves: count, range: 0..<96, scale: Self.scale, into: &expected)
+        for cuts in 0..<1 << (count - 1) {
+            var nodes: [(first: Int, width: Int)] = [], first = 0
+            for leaf in 0..<count where leaf == count - 1 || cuts >> leaf & 1 == 1 {
+                while first <= leaf {
+                    var width = first == 0 ? count : first & -first
+                    while width > leaf + 1 - first { width /= 2 }
+                    nodes.append((first, width))
+                    first += width
+                }
+            }
+            let sums = nodes.map { node in (0..<96).map { leaves.node(node.first, node.width, $0) } }
+            let floats = UnsafeMutablePointer<Float>.allocate(capacity: 96 * sums.count)
+            defer { floats.deallocate() }
+            for (index, sum) in sums.enumerated() { (floats + 96 * index).initialize(from: sum, count: 96) }
+            let sources = nodes.indices.map { NodeSource(level: nodes[$0].width.trailingZeroBitCount, index: nodes[$0].first / nodes[$0].width, floats: floats + 96 * $0) }
+            var found = [Float](repeating: 0, count: 96)
+            #expect(reduceNodes(sources, count: 96, scale: Self.scale, into: &found).bitPattern == squares.bitPattern)
+            #expect(found.map(\.bitPattern) == expected.map(\.bitPattern), "\(nodes)")
+        }
+    }
+
     @Test func `the largest number of leaves is added in the same tree`() {
         let count = 65_536, floats = [Float](repeating: 0.1, count: 16 * count)
         var sum = [Float](repeating: 0, count: 16)

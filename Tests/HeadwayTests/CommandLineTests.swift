@@ -8,7 +8,8 @@ extension HeadwayCommand {
         static let commands = [
             [], ["demo"], ["train"], ["resume"], ["scale"], ["report"], ["compare"], ["watch"], ["verify"], ["sample"], ["checkpoints"], ["data"], ["data", "tales"],
             ["faults"], ["faults", "preview"], ["faults", "kinds"], ["faults", "profiles"], ["lab"], ["lab", "run"], ["lab", "coverage"], ["lab", "gate"], ["plan"], ["presets"],
-            ["import"], ["import", "hf"], ["export"], ["export", "hf"], ["bench"], ["bench", "step"], ["bench", "gemm"], ["worker"], ["checkpoint-writer"],
+            ["import"], ["import", "hf"], ["export"], ["export", "hf"], ["bench"], ["bench", "step"], ["bench", "gemm"], ["bench", "exchange"], ["worker"], ["checkpoint-writer"],
+            ["exchange-rank"],
         ]
 
         @Test(arguments: commands)
@@ -22,7 +23,7 @@ extension HeadwayCommand {
             let run = try TestRun(), help = try run.headway("--help").output
             let listed = help.split(separator: "\n").drop { $0 != "SUBCOMMANDS:" }.dropFirst()
                 .compactMap { $0.hasPrefix("  ") && !$0.hasPrefix("   ") ? $0.split(separator: " ").first.map { String($0) } : nil }.filter { $0 != "See" }
-            let shown = Self.commands.compactMap(\.first).filter { !["worker", "checkpoint-writer"].contains($0) }
+            let shown = Self.commands.compactMap(\.first).filter { !["worker", "checkpoint-writer", "exchange-rank"].contains($0) }
             #expect(Set(listed) == Set(shown))
             for status in ["0 success", "1 the run or a check failed", "64 usage", "65 bad input", "66 missing", "71 memory", "73 cannot write", "130 interrupted"] {
                 #expect(help.split(whereSeparator: \.isWhitespace).joined(separator: " ").contains(status), "\(status)")
