@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/tcp.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -245,6 +246,18 @@ const char *cs_preferred_blas_core(void) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
 #endif
     return NULL;
+}
+
+int cs_enter_network(int fd) { return setns(fd, CLONE_NEWNET) == 0 ? 0 : errno; }
+
+int cs_can_listen(const char *host) {
+    struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    if (getaddrinfo(host, NULL, &wanted, &found) != 0) return -1;
+    int failed = 0, fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, found->ai_protocol);
+    if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0) failed = errno;
+    if (fd >= 0) close(fd);
+    freeaddrinfo(found);
+    return failed;
 }
 
 uint64_t cs_tcp_bytes_sent(void) {

@@ -32,3 +32,16 @@ package struct BlockParts: Sendable {
         if let last = parts.last, last.upperBound == part.lowerBound { parts[parts.count - 1] = last.lowerBound..<part.upperBound } else { parts.append(part) }
     }
 }
+
+extension SharedLayout {
+    /// The chunks of each block; one in two blocks belongs to the one that it begins in. A block that no chunk begins in has none.
+    package func chunkBlocks(_ blocks: [Range<Int>]) -> [Range<Int>] {
+        var first = 0
+        return blocks.indices.map { index in
+            var end = first
+            while end < Self.chunkCount, index == blocks.count - 1 || chunk(end).lowerBound < blocks[index].upperBound { end += 1 }
+            defer { first = end }
+            return first..<end
+        }
+    }
+}

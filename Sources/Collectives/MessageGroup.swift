@@ -1,3 +1,4 @@
+import Glibc
 import RunSpec
 #if HAVE_GLOO
 import CGloo
@@ -29,9 +30,14 @@ package enum Messages {
 /// The sockets of this process, with the thread that moves bytes. One per process; groups come and go.
 package final class MessageDevice {
     fileprivate let device: OpaquePointer
+    /// Of what is waited for; 0: as soon as it is there.
+    fileprivate let delayMicroseconds: UInt32
 
-    /// - Parameter host: a name or address of the interface to listen on.
-    package init(host: String) throws(MessageFailure) {
+    /// - Parameters:
+    ///   - host: a name or address of the interface to listen on.
+    ///   - delayMicroseconds: by how much later messages count as arrived, to have a long way on a short wire.
+    package init(host: String, delayMicroseconds: UInt32 = 0) throws(MessageFailure) {
+        self.delayMicroseconds = delayMicroseconds
         guard let device = cg_device_make(host) else { throw .refused("no socket on \(host): \(String(cString: cg_error()))") }
         self.device = device
     }
@@ -47,7 +53,7 @@ package final class MessageGroup {
     package let rank: Int, size: Int
     /// Where others' parts of a sum land: made at the first one, and there as long as the group.
     var landing: PrivateMemory?
-    private let device: MessageDevice
+    fileprivate let device: MessageDevice
     private let group: OpaquePointer
 
     /// Listens. Nothing is sent before `connect`.
@@ -112,12 +118,20 @@ package final class MessageRegion {
         }
     }
 
+    /// Messages that somebody has to wait for have arrived just now, and count the delay later. What is there already when it
+    /// is asked for came some time ago: of that nothing is left, at most one delay too little.
     package func finishReceives() throws(MessageFailure) {
+        guard receives > 0 else { return }
+        let begun = MonotonicClock.nanoseconds()
         while receives > 0 {
             try check(cg_wait_received(region, MessageGroup.waitMilliseconds))
             receives -= 1
         }
+        let delay = group.device.delayMicroseconds
+        if delay > 0, MonotonicClock.nanoseconds() - begun > Self.thereNanoseconds { usleep(delay) }
     }
+    /// A call for what is there takes no longer.
+    private static let thereNanoseconds: UInt64 = 30_000
 }
 
 private func check(_ status: Int32) throws(MessageFailure) {
@@ -131,7 +145,7 @@ private func check(_ status: Int32) throws(MessageFailure) {
 #else
 // Without Gloo: the same names, and nothing that could be reached past the first.
 package final class MessageDevice {
-    package init(host: String) throws(MessageFailure) { throw .unavailable }
+    package init(host: String, delayMicroseconds: UInt32 = 0) throws(MessageFailure) { throw .unavailable }
 }
 
 package final class MessageGroup {

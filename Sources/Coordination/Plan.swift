@@ -5,12 +5,15 @@ package struct Plan: Equatable, Sendable {
     package var evaluationOwners: [Int]
 
     /// Contiguous, equal cuts over `members` in rank order; with no members everything belongs to slot 0.
-    package init(members: [Int], leaves: Int, chunks: Int, evaluationUnits: Int) {
-        func cut(_ count: Int) -> [Int] {
-            (0..<count).map { members.isEmpty ? 0 : members[$0 * members.count / count] }
+    /// - Parameter chunkBlocks: ranges of chunks, in order, that are cut each for itself, since their floats travel one range
+    ///   after the other and all are to have a part in each. Who begins changes from one to the next, so that what cannot be
+    ///   divided falls to everybody in turn.
+    package init(members: [Int], leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int) {
+        func cut(_ count: Int, from first: Int = 0) -> [Int] {
+            (0..<count).map { members.isEmpty ? 0 : members[($0 * members.count / count + first) % members.count] }
         }
         leafOwners = cut(leaves)
-        chunkOwners = cut(chunks)
+        chunkOwners = chunkBlocks.enumerated().flatMap { cut($0.element.count, from: $0.offset) }
         // Dealt in turn: of any range of units that falls due everybody has an equal share.
         evaluationOwners = (0..<evaluationUnits).map { members.isEmpty ? 0 : members[$0 % members.count] }
     }

@@ -90,20 +90,22 @@ package struct ViewMachine: Sendable {
     private var workers: Int
     private let spares: Int
     private let policy: LossPolicy
-    private let leaves: Int, chunks: Int, evaluationUnits: Int
+    private let leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int
 
     /// All slots are starting; the first view forms when none is any more.
-    /// - Parameter lastView: the number of the last view of an earlier session, 0 for none.
+    /// - Parameters:
+    ///   - chunkBlocks: see `Plan`.
+    ///   - lastView: the number of the last view of an earlier session, 0 for none.
     package init(
-        workers: Int, spares: Int = 0, policy: LossPolicy = .elastic, leaves: Int, chunks: Int, evaluationUnits: Int, lastView: Int
+        workers: Int, spares: Int = 0, policy: LossPolicy = .elastic, leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int, lastView: Int
     ) {
         slots = Array(repeating: .starting, count: workers + spares)
         startFailures = Array(repeating: 0, count: workers + spares)
         hasCommitted = Array(repeating: false, count: workers + spares)
         (self.workers, self.spares, self.policy) = (workers, spares, policy)
-        (self.leaves, self.chunks, self.evaluationUnits) = (leaves, chunks, evaluationUnits)
+        (self.leaves, self.chunkBlocks, self.evaluationUnits) = (leaves, chunkBlocks, evaluationUnits)
         view = View(number: lastView, members: [],
-            plan: Plan(members: [], leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits))
+            plan: Plan(members: [], leaves: leaves, chunkBlocks: chunkBlocks, evaluationUnits: evaluationUnits))
     }
 
     package mutating func receive(_ event: Event) -> [Effect] {
@@ -270,7 +272,7 @@ package struct ViewMachine: Sendable {
     }
 
     private var everything: Unfinished {
-        Unfinished(leaves: Array(0..<leaves), chunks: Array(0..<chunks), evaluationUnits: Array(0..<evaluationUnits))
+        Unfinished(leaves: Array(0..<leaves), chunks: Array(chunkBlocks.joined()), evaluationUnits: Array(0..<evaluationUnits))
     }
 
     private mutating func rewindIfNobodyLives() -> [Effect] {
@@ -288,7 +290,7 @@ package struct ViewMachine: Sendable {
     }
 
     private func balancedPlan(_ members: [Int]) -> Plan {
-        Plan(members: members, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits)
+        Plan(members: members, leaves: leaves, chunkBlocks: chunkBlocks, evaluationUnits: evaluationUnits)
     }
 
     private mutating func announce(_ members: [Int], plan: Plan? = nil, leavesReassigned: Int, reason: String) -> Effect {

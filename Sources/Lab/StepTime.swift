@@ -36,8 +36,8 @@ private struct StepModel {
     }
 
     mutating func run() {
-        // The redundancy's transfers of the step before: nobody waits for them, but for the link.
-        let left = sharding.redundancy == .none ? 0 : transfer(costs.maximum { $0.sent.redundancy }, messages: sharding.redundancy == .parity ? mesh.data - 1 : 1)
+        // The parity's transfers of the step before: nobody waits for them, but for the link. A shadow's are part of the step.
+        let left = sharding.redundancy == .parity ? transfer(costs.maximum { $0.sent.redundancy }, messages: mesh.data - 1) : 0
         if mesh.pipeline > 1 { addPipeline(linkBusy: left) } else { addLeaves(linkBusy: left) }
         let stolen = calibration.stolenShare * time.hidden
         (time.exposed, time.hidden) = (time.exposed + stolen, time.hidden - stolen)
@@ -109,7 +109,9 @@ private struct StepModel {
                 var pass = StepTimeline.Pass(compute: 2 * piece.forward, blocking: piece.sumsBackward)
                 if travels { pass.send = exchange(4 * piece.floats) }
                 if !travels, round == rounds - 1, calibration.overlapsLastLeaf { pass.send = exchange(4 * nodes * piece.floats) }
-                if sharding.state == .zero3, !(tied && index == 0) { pass.gather = exchange(4 * piece.floats) }
+                // The head is still there, and the embedding's backward pass reads none of it.
+                if sharding.state == .zero3, 0 < index, index < pieces.count - 1 { pass.gather = exchange(4 * piece.floats) }
+                pass.drains = travels && index == 0
                 passes.append(pass)
             }
         }
@@ -183,7 +185,7 @@ private struct StepModel {
         time.update = slowest / c.memoryBytesPerSecond + c.stepSeconds
         // Sums of squares, then votes: a word to each other.
         if mesh.workers > 1 { time.exposed += 2 * transfer(0, messages: mesh.workers - 1) }
-        let gathered = costs.maximum { max($0.sent.reduced, sharding.state == .zero3 ? 0 : $0.sent.parameters) }
-        if W > 1, sharding.state != .zero3 { time.exposed += transfer(gathered, messages: W - 1) }
+        let gathered = costs.maximum { $0.sent.reduced + (sharding.state == .zero3 ? 0 : $0.sent.parameters) + (sharding.redundancy == .shadow ? $0.sent.redundancy : 0) }
+        if gathered > 0 { time.exposed += transfer(gathered, messages: W - 1) }
     }
 }

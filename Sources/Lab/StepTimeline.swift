@@ -25,9 +25,11 @@ package struct Calibration: Hashable, Sendable {
     /// Of the transfers beside which a worker computes, the part of their time in which it does not: 0 where the network has
     /// processors of its own, towards 1 where it takes the worker's.
     package var stolenShare = 0.0
-    /// Whether ddp and zero1 send blocks while the last microbatch's backward pass goes on, or all nodes after it. The first
-    /// hides transfers only if each block's owners are many: a block of one owner fills that one's link alone.
-    package var overlapsLastLeaf = true
+    /// Whether ddp and zero1 send blocks while the last microbatch's backward pass goes on, or all nodes after it, as
+    /// `headway train` does. The first hides transfers only if each block's owners are many.
+    package var overlapsLastLeaf = false
+    /// Bytes of a worker's own memory besides what a choice keeps: the program, BLAS, buffers of the network.
+    package var processBytes = 0
 
     package init() {}
 }
@@ -43,6 +45,8 @@ struct StepTimeline {
         var blocking = 0.0
         /// Of what it makes; asked for at its end.
         var send = 0.0
+        /// Whether the next one begins when all has been sent: the end of a round.
+        var drains = false
     }
 
     /// When all is computed, and when the link is free.
@@ -66,6 +70,7 @@ struct StepTimeline {
             now = start + pass.compute + pass.blocking
             computing += pass.compute
             if pass.send > 0 { sentAt.append(transfer(pass.send, from: now)) }
+            if pass.drains { now = end }
         }
     }
 

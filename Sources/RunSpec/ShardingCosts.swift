@@ -11,9 +11,12 @@
 //              Then ddp all-gathers the reduced gradient, zero1 the new θ: 4s(W − 1), on the mean 4P·r.
 //  zero2       Leaves dealt in turn; each leaf's gradient goes to the owners block by block: 4n(P − s), on the mean
 //              4P·r·n. The new θ is all-gathered: 4s(W − 1).
-//  zero3       The same gradients; θ is gathered forward and again backward for every leaf, by those who compute one in
-//              that round: 8s(M − n), on the mean 8P·r·n.
-//  shadow      The owner sends the reduced slice on to its partner: 4s.
+//  zero3       The same gradients; θ is gathered for every leaf by those who compute one in that round, block by block in the
+//              order in which passes read them. What is read twice in a row is gathered once, as the head is at the turn; the
+//              embedding is not read backward, but a tied head reads its table: 4(s + s')(M − n), where s' are the owned floats
+//              of the layers and of a tied embedding. About 8P·r·n on the mean.
+//  shadow      The owner sends the reduced slice on to its partner: 4s. The partner makes the new θ of the slice itself: of
+//              that the owner sends 4s less (zero3 sends none).
 //  parity      D = 4s × (m, v, zero3: and θ). Each owner's D is cut into W − 1 stripes, each for the XOR of another owner: D sent.
 //  tp          A leaf sums four activations a layer, forward after attention and feed-forward, backward before them, one for
 //              the divided token table and one for the head's input gradient, and three floats a row for the loss:
@@ -65,6 +68,8 @@ package struct ShardingCosts: Sendable {
         package let blocks: [Int]
         /// P, and s.
         package let floats: Int, owned: Int
+        /// s': those of the owned that zero3 gathers a second time in a leaf.
+        package let again: Int
         /// n, and k.
         package let leaves: Int, nodes: Int
         package fileprivate(set) var sent = Sent()
@@ -163,8 +168,10 @@ private struct Group {
         let byBlock = sharding.state == .zero2 || sharding.state == .zero3
         let shares = (byBlock ? blocks : [blocks.reduce(0, +)]).map { ShardingCosts.owned($0, among: mesh.data) }
         workers = (0..<mesh.data).map { data in
-            ShardingCosts.Worker(
-                data: data, tensor: tensor, stage: stage, blocks: blocks, floats: blocks.reduce(0, +), owned: shares.reduce(0) { $0 + $1[data] },
+            let mine = shares.map { $0[data] }
+            return ShardingCosts.Worker(
+                data: data, tensor: tensor, stage: stage, blocks: blocks, floats: blocks.reduce(0, +), owned: mine.reduce(0, +),
+                again: byBlock ? mine.dropFirst().dropLast().reduce(0, +) + (model.config.tied ? mine[0] : 0) : 0,
                 leaves: ShardingCosts.leafCount(sharding.state, leaves: model.leaves, workers: mesh.data, data),
                 nodes: byBlock ? 0 : ShardingCosts.canonical(ShardingCosts.cut(model.leaves, among: mesh.data, data)).count)
         }
@@ -191,11 +198,13 @@ private struct Group {
             sent.parameters = 4 * s * (W - 1)
         case .zero3:
             sent.gradients = 4 * n * (P - s)
-            sent.parameters = 8 * s * (M - n)
+            sent.parameters = 4 * (s + worker.again) * (M - n)
         }
         switch sharding.redundancy {
         case .none: break
-        case .shadow: sent.redundancy = 4 * s
+        case .shadow:
+            sent.redundancy = 4 * s
+            if state != .zero3 { sent.parameters -= 4 * s }
         case .parity: sent.redundancy = sharding.ownedStateBytes * s
         }
         let (R, RC, t) = (model.rows, model.activation, mesh.tensor)

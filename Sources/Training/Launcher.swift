@@ -138,7 +138,8 @@ package final class Launcher {
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
-        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, leaves: config.batch.microbatches, chunks: SharedLayout.chunkCount,
+        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, leaves: config.batch.microbatches,
+            chunkBlocks: description.options.sharding.isInRounds ? shared.layout.chunkBlocks(run.parameters.blocks) : [0..<SharedLayout.chunkCount],
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
         text = try TextMap(reading: folder.dataPath)

@@ -55,10 +55,12 @@ final class MessageExchange: GradientExchange {
         var hasLeavers: Bool { group.size > members.count }
     }
 
-    init(_ context: StepContext, sharding: Sharding.State, shadows: Bool, blocks: [Range<Int>], identity: UInt64) throws {
+    init(_ context: StepContext, _ options: SessionOptions, blocks: [Range<Int>], identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
-        (self.sharding, self.shadows, configurationWord) = (sharding, shadows, identity)
-        device = try MessageDevice(host: "127.0.0.1")
+        (sharding, shadows, configurationWord) = (options.sharding, options.shadows, identity)
+        let host = options.host(of: context.slot)
+        try host.enter()
+        device = try MessageDevice(host: host.address, delayMicroseconds: options.messageMicroseconds)
         watch = ViewWatch(context.shared)
         state = PrivateState(floats: context.shared.layout.parameterFloats)
         let floats = context.shared.layout.parameterFloats

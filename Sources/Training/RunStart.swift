@@ -49,6 +49,9 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// With messages: how the workers share the model's state, and whether a partner keeps a second copy of what only one has.
     package var sharding = Sharding.State.ddp
     package var shadows = false
+    /// Where each slot's worker listens, and by how many microseconds later messages count as arrived; nil: all on loopback, at once.
+    package var hosts: [WorkerHost]?
+    package var linkMicroseconds: Int?
 
     package init(workers: Int, faults: [Fault] = []) { (self.workers, self.faults) = (workers, faults) }
 
@@ -58,6 +61,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var auditShare = 0.0
     /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them.
     var lossPolicy: LossPolicy { policy == .elastic && sharding.isInRounds ? .discard : policy }
+    func host(of slot: Int) -> WorkerHost { hosts.flatMap { slot < $0.count ? $0[slot] : nil } ?? .loopback }
+    var messageMicroseconds: UInt32 { UInt32(linkMicroseconds ?? 0) }
     /// 0 outside paced mode.
     var leafNanoseconds: UInt64 { UInt64((leafMilliseconds ?? 0) * 1e6) }
 
@@ -97,6 +102,11 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         guard Messages.areAvailable else {
             throw UserError(.system, "--transport gloo: this headway was built without Gloo; install it (Debian: apt-get install libgloo-dev) and build with HEADWAY_GLOO=1 in the environment, or leave the option out")
         }
+        if let microseconds = linkMicroseconds, !(0...999_999 ~= microseconds) { throw UserError(.usage, "--link-us \(microseconds): microseconds from 0 to 999999") }
+        if let hosts, hosts.count < slots {
+            throw UserError(.usage, "--hosts has \(hosts.count) address\(hosts.count == 1 ? "" : "es") for \(slots) workers; it takes a line for each, spares included")
+        }
+        for slot in 0..<slots { try host(of: slot).check(slot: slot) }
         if auditShare > 0 { throw UserError(.usage, "--audit \(auditShare): with messages nobody sees another's gradients; leave out --transport gloo") }
         if let fault = faults.first(where: { $0.kind == .nonfinite || $0.kind == .bitflip && $0.target == .gradient }) {
             throw UserError(.usage, "--fault '\(fault)': with messages nobody sees another's gradient, and a damaged one would go unnoticed; leave out --transport gloo")

@@ -85,7 +85,7 @@ package struct Worker {
             recorder: recorder, instrumented: options.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         let exchange: any GradientExchange = switch options.transport {
         case .shared: SharedExchange(context)
-        case .gloo: try MessageExchange(context, sharding: options.sharding, shadows: options.shadows, blocks: parameters.blocks, identity: description.identityWord(config))
+        case .gloo: try MessageExchange(context, options, blocks: parameters.blocks, identity: description.identityWord(config))
         }
         let steps = TrainStep(context, exchange, transformer: transformer, data: data, leafNanoseconds: options.leafNanoseconds)
         do {

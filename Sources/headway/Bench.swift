@@ -10,7 +10,7 @@ import Training
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine and this trainer.",
-        discussion: "The machine is never quiet: read ratios, not absolute figures.", subcommands: [BenchStep.self, BenchCheckpoint.self, BenchExchange.self, BenchInstruments.self, BenchGEMM.self])
+        discussion: "The machine is never quiet: read ratios, not absolute figures.", subcommands: [BenchStep.self, BenchCheckpoint.self, BenchExchange.self, BenchSharding.self, BenchInstruments.self, BenchGEMM.self])
 }
 
 struct BenchGEMM: ParsableCommand, MultipliesMatrices {

@@ -40,6 +40,12 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner.", valueName: "sharding"))
     var sharding: String?
 
+    @Option(help: ArgumentHelp("With --transport gloo: where workers listen, a line for each slot: an address and, if it is in a network namespace, that one's path (default: 127.0.0.1 for all).", valueName: "file"))
+    var hosts: String?
+
+    @Option(help: ArgumentHelp("With --transport gloo: messages that a worker waits for count as arrived so much later.", valueName: "microseconds"))
+    var linkUs: Int?
+
     @Flag(help: "Bind each worker to a processor of its own.")
     var pin = false
 
@@ -75,6 +81,11 @@ struct SessionFlags: ParsableArguments {
                 throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, and each but ddp with +shadow")
             }
             (options.sharding, options.shadows) = (asked.state, asked.redundancy == .shadow)
+        }
+        if let hosts { options.hosts = try WorkerHost.read(hosts) }
+        options.linkMicroseconds = linkUs ?? before.linkMicroseconds
+        if options.transport != .gloo, hosts != nil || linkUs != nil {
+            throw UserError(.usage, "\(hosts != nil ? "--hosts" : "--link-us"): in shared memory nothing is sent; add --transport gloo")
         }
         options.faults = try faults(workers: options.workers, steps: config.steps, seed: config.seed, committed: committed, fired: fired)
         return options

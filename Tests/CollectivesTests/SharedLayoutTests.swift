@@ -19,6 +19,13 @@ import Testing
         #expect(sizes.subtracting([0, layout.chunk(0).count]).count <= 1)
     }
 
+    @Test(arguments: [(10_745_088, [32_768, 1_803_648, 3_574_528, 10_744_704, 10_745_088]), (4_112, [16, 32, 2_000, 4_112]), (16, [16])])
+    func `each chunk is of the block that it begins in`(floats: Int, ends: [Int]) {
+        let layout = Segment.layout(floats), blocks = zip([0] + ends, ends).map { $0..<$1 }, chunks = layout.chunkBlocks(blocks)
+        #expect(chunks.first?.lowerBound == 0 && chunks.last?.upperBound == 256 && zip(chunks, chunks.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+        for (block, chunks) in zip(blocks, chunks) { #expect(chunks.allSatisfy { layout.chunk($0).isEmpty || block.contains(layout.chunk($0).lowerBound) }) }
+    }
+
     @Test func `random sizes are covered exactly once`() {
         let random = Philox(key: 8)
         for index in 0..<500 as Range<UInt32> {

@@ -114,7 +114,7 @@ struct StepSimulation {
     static func launcher(_ shape: Shape, _ random: inout SeededRandom, session: Int, step: Int, lastView: Int, now: Int) -> SimulatedLauncher {
         let workers = random.draw(1...min(5, shape.leaves)), spares = random.isOne(in: 2) ? 0 : random.draw(1...2)
         return SimulatedLauncher(session: session,
-            views: ViewMachine(workers: workers, spares: spares, policy: shape.policy, leaves: shape.leaves, chunks: chunkCount,
+            views: ViewMachine(workers: workers, spares: spares, policy: shape.policy, leaves: shape.leaves, chunkBlocks: [0..<chunkCount],
                 evaluationUnits: shape.evaluations, lastView: lastView),
             commits: CommitMachine(committed: step, lastStep: shape.steps), workers: workers, spares: spares, step: step, wake: now)
     }

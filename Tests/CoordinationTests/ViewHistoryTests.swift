@@ -57,7 +57,7 @@ struct ViewHistory {
         evaluationUnits = Int(seed % 4)
         mostWanted = workers + spares
         living = Set(0..<workers + spares)
-        machine = ViewMachine(workers: workers, spares: spares, policy: policy, leaves: leaves, chunks: chunks, evaluationUnits: evaluationUnits,
+        machine = ViewMachine(workers: workers, spares: spares, policy: policy, leaves: leaves, chunkBlocks: [0..<chunks], evaluationUnits: evaluationUnits,
             lastView: Int(seed % 3))
         left = all
     }

@@ -7,7 +7,7 @@ import Testing
     static let failed = "it ended 3 times in a row before its first commit"
 
     private func machine(_ slots: Int, lastView: Int = 0) -> ViewMachine {
-        ViewMachine(workers: slots, leaves: 8, chunks: 8, evaluationUnits: 4, lastView: lastView)
+        ViewMachine(workers: slots, leaves: 8, chunkBlocks: [0..<8], evaluationUnits: 4, lastView: lastView)
     }
 
     /// A machine whose slots are all members.
@@ -28,7 +28,7 @@ import Testing
     }
 
     private func expectEven(_ view: View, number: Int, members: [Int], at location: SourceLocation = #_sourceLocation) {
-        let even = Plan(members: members, leaves: 8, chunks: 8, evaluationUnits: 4)
+        let even = Plan(members: members, leaves: 8, chunkBlocks: [0..<8], evaluationUnits: 4)
         #expect(view.number == number && view.members == members && view.plan == even, sourceLocation: location)
     }
 
@@ -88,7 +88,7 @@ import Testing
     @Test func `after a death the next boundary cuts evenly again without a new view`() {
         var machine = running(3)
         _ = machine.receive(.ended(slot: 1, unfinished: Self.units))
-        let even = Plan(members: [0, 2], leaves: 8, chunks: 8, evaluationUnits: 4)
+        let even = Plan(members: [0, 2], leaves: 8, chunkBlocks: [0..<8], evaluationUnits: 4)
         #expect(machine.view.plan != even)
         #expect(machine.receive(.committed) == [.replan(even)])
         #expect(machine.receive(.committed) == [] && machine.view.number == 2 && machine.view.plan == even)

@@ -6,7 +6,7 @@ import Testing
     static let units = ViewMachineTests.units
 
     private func machine(_ workers: Int, spares: Int = 0, _ policy: LossPolicy = .elastic) -> ViewMachine {
-        ViewMachine(workers: workers, spares: spares, policy: policy, leaves: 8, chunks: 8, evaluationUnits: 4, lastView: 0)
+        ViewMachine(workers: workers, spares: spares, policy: policy, leaves: 8, chunkBlocks: [0..<8], evaluationUnits: 4, lastView: 0)
     }
 
     private func running(_ workers: Int, spares: Int = 0, _ policy: LossPolicy = .elastic) -> ViewMachine {

@@ -7,10 +7,13 @@ struct StepMessages {
     /// Buffers of whole gradients of each worker, and slices of an owner, at the worst moment.
     private(set) var mostBuffers: [Int], mostSlices = 0
     private(set) var mistakes: [String] = []
-    private let workers: Int, leaves: Int, owned: [Int]
+    private let workers: Int, leaves: Int, owned: [Int], again: [Int], doubles: Bool
 
-    init(workers: Int, leaves: Int, owned: [Int]) {
-        (self.workers, self.leaves, self.owned) = (workers, leaves, owned)
+    /// - Parameters:
+    ///   - again: of the owned floats those that a leaf's passes read a second time when others have been read in between.
+    ///   - doubles: whether a partner makes the same update.
+    init(workers: Int, leaves: Int, owned: [Int], again: [Int], doubles: Bool) {
+        (self.workers, self.leaves, self.owned, self.again, self.doubles) = (workers, leaves, owned, again, doubles)
         sent = Array(repeating: 0, count: workers)
         mostBuffers = sent
     }
@@ -35,6 +38,11 @@ struct StepMessages {
         if stack != [0..<leaves] { mistakes.append("owner \(owner) ends with \(stack)") }
     }
 
+    /// What an owner has made, to all who have not made it themselves.
+    private mutating func spread(from owner: Int) {
+        for other in 0..<workers where !(doubles && other == (owner + 1) % workers) { send(owned[owner], from: owner, to: other) }
+    }
+
     /// ddp and zero1: contiguous leaves, nodes to owners, the result to all.
     mutating func contiguous() {
         var atOwner = [[Range<Int>]](repeating: [], count: workers)
@@ -53,7 +61,7 @@ struct StepMessages {
         }
         for owner in 0..<workers {
             complete(atOwner[owner], of: owner)
-            for other in 0..<workers { send(owned[owner], from: owner, to: other) }
+            spread(from: owner)
         }
     }
 
@@ -63,7 +71,7 @@ struct StepMessages {
         for first in stride(from: 0, to: leaves, by: workers) {
             let computing = Array(first..<min(first + workers, leaves))
             if gathers {
-                for _ in ["forward", "backward"] { for leaf in computing { for owner in 0..<workers { send(owned[owner], from: owner, to: leaf - first) } } }
+                for floats in [owned, again] { for leaf in computing { for owner in 0..<workers { send(floats[owner], from: owner, to: leaf - first) } } }
             }
             for leaf in computing {
                 for owner in 0..<workers {
@@ -75,7 +83,7 @@ struct StepMessages {
         }
         for owner in 0..<workers {
             complete(stacks[owner], of: owner)
-            if !gathers { for other in 0..<workers { send(owned[owner], from: owner, to: other) } }
+            if !gathers { spread(from: owner) }
         }
     }
 

@@ -51,6 +51,13 @@ long cs_available_memory(void);
 /// Makes every page of the range present and writable now, so that a step never faults. 0 or errno.
 int cs_populate(void *base, size_t length);
 
+// --- Networks ------------------------------------------------------------------------------------------------
+/// Moves the calling thread, and those that it starts later, into the network namespace of the descriptor. 0 or errno.
+int cs_enter_network(int fd);
+/// Whether the calling thread could listen on a name or address: 0, errno (EADDRNOTAVAIL: it is not of this network), or
+/// -1 when it is neither a name nor an address.
+int cs_can_listen(const char *host);
+
 // --- What this process has used ------------------------------------------------------------------------------
 /// Bytes that the TCP sockets which are open now have sent, headers of TCP and repetitions not counted.
 uint64_t cs_tcp_bytes_sent(void);
