@@ -51,12 +51,13 @@ package final class PrivateState {
 /// The gradients a worker has computed for the step under way, added up as far as the tree allows.
 package final class NodeStore {
     package private(set) var nodes: [TreeNode: PrivateMemory] = [:]
-    private let floats: Int
+    private let floats: Int, range: Range<Int>
     private var free: [PrivateMemory] = []
     /// Vectors in use, and the most of this step.
     private var used = 0, most = 0
 
-    package init(floats: Int) { self.floats = floats }
+    /// - Parameter range: of the floats that are added up; nil for all.
+    package init(floats: Int, range: Range<Int>? = nil) { (self.floats, self.range) = (floats, range ?? 0..<floats) }
 
     /// A vector, for instance for a leaf's gradient. Garbage before.
     package func take() -> PrivateMemory {
@@ -76,7 +77,7 @@ package final class NodeStore {
         var node = TreeNode(level: 0, index: leaf), sum = gradient
         while let other = nodes.removeValue(forKey: node.sibling) {
             let (left, right) = node.index & 1 == 1 ? (other, sum) : (sum, other)
-            addNode(left.base, right.base, count: floats)
+            addNode(left.base + range.lowerBound, right.base + range.lowerBound, count: range.count)
             free.append(right)
             used -= 1
             (node, sum) = (node.parent, left)

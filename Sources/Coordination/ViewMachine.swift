@@ -90,6 +90,8 @@ package struct ViewMachine: Sendable {
     private var workers: Int
     private let spares: Int
     private let policy: LossPolicy
+    /// Whether only all workers together can compute, as where each has a part of the model.
+    private let isWhole: Bool
     private let leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int
 
     /// All slots are starting; the first view forms when none is any more.
@@ -97,12 +99,13 @@ package struct ViewMachine: Sendable {
     ///   - chunkBlocks: see `Plan`.
     ///   - lastView: the number of the last view of an earlier session, 0 for none.
     package init(
-        workers: Int, spares: Int = 0, policy: LossPolicy = .elastic, leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int, lastView: Int
+        workers: Int, spares: Int = 0, policy: LossPolicy = .elastic, isWhole: Bool = false, leaves: Int, chunkBlocks: [Range<Int>], evaluationUnits: Int, lastView: Int
     ) {
+        precondition(!isWhole || policy == .restart && spares == 0, "\(policy) with \(spares) spares")
         slots = Array(repeating: .starting, count: workers + spares)
         startFailures = Array(repeating: 0, count: workers + spares)
         hasCommitted = Array(repeating: false, count: workers + spares)
-        (self.workers, self.spares, self.policy) = (workers, spares, policy)
+        (self.workers, self.spares, self.policy, self.isWhole) = (workers, spares, policy, isWhole)
         (self.leaves, self.chunkBlocks, self.evaluationUnits) = (leaves, chunkBlocks, evaluationUnits)
         view = View(number: lastView, members: [],
             plan: Plan(members: [], leaves: leaves, chunkBlocks: chunkBlocks, evaluationUnits: evaluationUnits))
@@ -113,6 +116,8 @@ package struct ViewMachine: Sendable {
         case .ready(let slot): return ready(slot)
         case .ended(let slot, let unfinished): return ended(slot, unfinished)
         case .draining(let slot):
+            // Without it nobody could go on: it stays as long as it is let.
+            if isWhole { return [] }
             if slots[slot] == .member { slots[slot] = .draining } else if slots[slot] == .ready || slots[slot] == .starting { slots[slot] = .leaving }
             return []
         case .committed: return boundary()
@@ -145,13 +150,13 @@ package struct ViewMachine: Sendable {
     /// At the very start, and after a rewind, all begin together; after the death of all, the first to be ready goes on
     /// at once.
     private mutating func formIfNobodyComputes() -> [Effect] {
-        guard view.members.isEmpty, !rewinding, slots.contains(.ready), begun || !slots.contains(.starting) else { return [] }
+        guard view.members.isEmpty, !rewinding, slots.contains(.ready), begun || !slots.contains(.starting), !isWhole || count(.ready) == workers else { return [] }
         let reason = begun ? "restarted after the loss of every worker" : hasRewound ? "the run begins again from its checkpoint" : "the run begins"
         return [announce(admitReady(), leavesReassigned: 0, reason: reason)]
     }
 
     private mutating func resize(_ workers: Int) -> [Effect] {
-        guard !stopping, workers > 0, workers <= leaves else { return [] }
+        guard !stopping, !isWhole, workers > 0, workers <= leaves else { return [] }
         self.workers = workers
         // While everybody is being stopped nobody comes: who begins again is decided when nobody lives.
         if rewinding { return [] }
@@ -239,8 +244,9 @@ package struct ViewMachine: Sendable {
             effects.append(.close(slot: slot))
         }
         effects += formIfNobodyComputes()
-        if slots.allSatisfy({ $0 == .abandoned || $0 == .closed }) && !stopping {
-            effects.append(.giveUp(reason: "every worker ended \(Self.startFailuresMaximum) times in a row before its first commit"))
+        if !stopping, isWhole && slots[slot] == .abandoned || slots.allSatisfy({ $0 == .abandoned || $0 == .closed }) {
+            let who = isWhole ? "worker \(slot), without which the others cannot go on," : "every worker"
+            effects.append(.giveUp(reason: "\(who) ended \(Self.startFailuresMaximum) times in a row before its first commit"))
         }
         return effects
     }

@@ -52,6 +52,9 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// Where each slot's worker listens, and by how many microseconds later messages count as arrived; nil: all on loopback, at once.
     package var hosts: [WorkerHost]?
     package var linkMicroseconds: Int?
+    /// With messages: how many stages the model's layers are divided among. The workers, in order, are cut into groups with
+    /// one of each stage.
+    package var stages = 1
 
     package init(workers: Int, faults: [Fault] = []) { (self.workers, self.faults) = (workers, faults) }
 
@@ -59,8 +62,9 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var slots: Int { workers + spares }
     /// Share of the microbatches that are computed a second time on another worker, to see whether the bits agree.
     package var auditShare = 0.0
-    /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them.
-    var lossPolicy: LossPolicy { policy == .elastic && sharding.isInRounds ? .discard : policy }
+    /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them; where
+    /// each has a stage nobody can go on without the others.
+    var lossPolicy: LossPolicy { stages > 1 ? .restart : policy == .elastic && sharding.isInRounds ? .discard : policy }
     func host(of slot: Int) -> WorkerHost { hosts.flatMap { slot < $0.count ? $0[slot] : nil } ?? .loopback }
     var messageMicroseconds: UInt32 { UInt32(linkMicroseconds ?? 0) }
     /// 0 outside paced mode.
@@ -82,6 +86,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
         try validateTransport()
+        try validateStages(config)
         if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
         for fault in faults {
             if let worker = fault.worker, worker >= slots {
@@ -93,9 +98,22 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         }
     }
 
+    /// - Throws: `UserError` when the stages do not fit the workers or the model.
+    private func validateStages(_ config: RunConfig) throws {
+        guard stages > 1 else { return }
+        let place = "--sharding pp=\(stages)"
+        if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
+        guard workers % stages == 0 else {
+            throw UserError(.usage, "\(place): \(workers) worker\(workers == 1 ? "" : "s") cannot be cut into groups of \(stages); --workers must be a multiple of \(stages)")
+        }
+        if spares > 0 { throw UserError(.usage, "--spares \(spares): with \(place) everybody begins again after a loss, and a spare would have nothing to do; leave it out") }
+        if leafMilliseconds != nil { throw UserError(.usage, "--pace: with \(place) a worker has only a part of each microbatch; leave one of them out") }
+    }
+
     /// - Throws: `UserError` for what needs the other transport.
     private func validateTransport() throws {
         guard transport == .gloo else {
+            if stages > 1 { throw UserError(.usage, "--sharding pp=\(stages): stages send each other messages; add --transport gloo") }
             if sharding != .ddp || shadows { throw UserError(.usage, "--sharding \(sharding.rawValue)\(shadows ? "+shadow" : ""): in shared memory the state lies once per host; add --transport gloo") }
             return
         }

@@ -10,12 +10,12 @@ import RunSpec
 /// A worker's part in every step, in the order it happens. Synchronous, on one thread; between two steps nothing is
 /// kept here but buffers, so a worker may appear or vanish anywhere.
 final class TrainStep {
-    private let context: StepContext
+    let context: StepContext
     private let exchange: any GradientExchange
-    private let shared: SharedState, config: RunConfig
-    private let slot: Int
+    let shared: SharedState, config: RunConfig
+    let slot: Int
     private let transformer: Transformer
-    private let data: WorkerData
+    let data: WorkerData
     /// What a microbatch takes on the virtual device of paced mode; 0: as long as it takes.
     private let leafNanoseconds: UInt64
     private var allocations = 0
@@ -25,7 +25,7 @@ final class TrainStep {
         (self.transformer, self.data, self.leafNanoseconds) = (transformer, data, leafNanoseconds)
     }
 
-    private var turn: Int { context.turn }
+    var turn: Int { context.turn }
 
     /// Computes steps until the launcher says stop.
     func run() throws {
@@ -66,6 +66,11 @@ final class TrainStep {
     private func compute(_ step: Int) throws {
         let due = shared.due(step, config)
         if let peers = exchange.rounds { return try exchange.exchanging(step) { try computeInRounds(step, due, peers) } }
+        if let exchange = exchange as? PipelineExchange {
+            guard let pipeline = exchange.pipeline else { throw Disturbed() }
+            noteDrain()
+            return try exchange.exchanging(step) { try computeInPipeline(step, due, exchange, pipeline) }
+        }
         while true {
             let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
@@ -179,14 +184,23 @@ final class TrainStep {
         }
     }
 
+    private func awaitEvaluation(_ step: Int) throws {
+        context.enter(.awaitEvaluation, step)
+        try context.wait { shared.stopRequested || exchange.isDisturbed }
+    }
+
     /// After the last step: the validation and probe passes that close the run.
     private func finalEvaluation(_ step: Int) throws {
         let due = shared.due(step, config)
         func next() -> Int? { shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) }
         if let peers = exchange.rounds {
             if !shared.evaluations.allDone(turn: turn, in: due) { try exchange.exchanging(step) { try evaluateInRounds(step, due, peers) } }
-            context.enter(.awaitEvaluation, step)
-            return try context.wait { shared.stopRequested || exchange.isDisturbed }
+            return try awaitEvaluation(step)
+        }
+        if let exchange = exchange as? PipelineExchange {
+            guard let pipeline = exchange.pipeline else { throw Disturbed() }
+            if !shared.evaluations.allDone(turn: turn, in: due) { try exchange.exchanging(step) { try evaluateInPipeline(step, due, exchange, pipeline) } }
+            return try awaitEvaluation(step)
         }
         while !shared.stopRequested {
             let view = shared.view

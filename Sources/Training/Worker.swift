@@ -43,7 +43,9 @@ package struct Worker {
             throw UserError(.system, "worker \(slot) has BLAS core \(BLASLibrary.coreName), but the run began with \(description.blasCore); other kernels give other bits")
         }
         let parameters = ParameterLayout(config.model)
-        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch), options = description.options
+        let options = description.options
+        let stages = try ModelPart.stages(options.stages, of: config.model), part = stages[slot % options.stages]
+        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch, part: part)
         let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
         recorder.record(.load, step: 0, view: 0)
@@ -85,6 +87,7 @@ package struct Worker {
             recorder: recorder, instrumented: options.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         let exchange: any GradientExchange = switch options.transport {
         case .shared: SharedExchange(context)
+        case .gloo where options.stages > 1: try PipelineExchange(context, transformer, StageParts(layout, config.model, stages: stages.count), groups: options.workers / options.stages, identity: description.identityWord(config))
         case .gloo: try MessageExchange(context, options, blocks: parameters.blocks, identity: description.identityWord(config))
         }
         let steps = TrainStep(context, exchange, transformer: transformer, data: data, leafNanoseconds: options.leafNanoseconds)
@@ -94,6 +97,16 @@ package struct Worker {
             // What is published stays in shared memory; `headway resume` decides what becomes of it.
         }
         recorder.record(.leave, step: shared.committedStep, view: shared.view)
+    }
+}
+
+extension StageParts {
+    init(_ layout: SharedLayout, _ model: ModelConfig, stages: Int) throws {
+        let parameters = ParameterLayout(model), blocks = parameters.blocks
+        let computes = try ModelPart.stages(stages, of: model).map { part in
+            blocks[part.isFirst ? 0 : 1 + part.layers.lowerBound].lowerBound..<blocks[part.isLast(of: model) ? model.layers + 1 : part.layers.upperBound].upperBound
+        }
+        self.init(layout, computes: computes, table: model.tied ? parameters.tokenTable : nil)
     }
 }
 

@@ -41,27 +41,39 @@ final class WorkerData {
         order.fill(from: training, step: step, leaf: leaf, microbatches: microbatches, sequences: sequences, inputs: inputs, targets: targets)
     }
 
-    /// The loss over validation unit `unit`: `sequences` windows of the validation text.
-    func evaluate<P: Peers>(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P) throws(P.Failure) -> LossSum {
+    /// Lays out validation unit `unit`: `sequences` windows of the validation text.
+    /// - Returns: how many of its tokens count.
+    func fill(validation unit: Int) -> Int {
         guard let validation, let windows else { preconditionFailure("no validation text") }
-        let tokens = windows.fillEvaluation(from: validation, unit: unit, sequences: sequences, inputs: inputs, targets: targets)
-        try transformer.forward(parameters: parameters, inputs: inputs, dropout: nil, peers: peers)
+        return windows.fillEvaluation(from: validation, unit: unit, sequences: sequences, inputs: inputs, targets: targets)
+    }
+
+    /// Lays out probe unit `unit`.
+    func fill(probe unit: Int) {
+        guard let validation, let windows else { preconditionFailure("no validation text") }
+        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probes.windows[unit * sequences + $0] }
+    }
+
+    /// After a forward pass over what is laid out: the loss of each sequence, garbage after the next call.
+    func losses<P: Peers>(_ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P) throws(P.Failure) -> UnsafeBufferPointer<Double> {
         try transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses, peers: peers)
-        var nats = 0.0
-        for sequence in 0..<sequences { nats += sequenceLosses[sequence] }
-        return LossSum(nats: nats, tokens: tokens)
+        return UnsafeBufferPointer(start: sequenceLosses, count: sequences)
+    }
+
+    /// The loss over validation unit `unit`.
+    func evaluate<P: Peers>(_ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P) throws(P.Failure) -> LossSum {
+        let tokens = fill(validation: unit)
+        try transformer.forward(parameters: parameters, inputs: inputs, dropout: nil, peers: peers)
+        return LossSum(nats: try losses(transformer, parameters: parameters, peers: peers).reduce(0, +), tokens: tokens)
     }
 
     /// The losses of the sequences of probe unit `unit`, into `each`(sequence, nats).
     func probe<P: Peers>(
         _ unit: Int, _ transformer: Transformer, parameters: UnsafePointer<Float>, peers: P, _ each: (Int, Double) -> Void
     ) throws(P.Failure) {
-        guard let validation, let windows else { preconditionFailure("no validation text") }
-        let first = unit * sequences
-        windows.fill(rows: sequences, from: validation, inputs: inputs, targets: targets) { probes.windows[first + $0] }
+        fill(probe: unit)
         try transformer.forward(parameters: parameters, inputs: inputs, dropout: nil, peers: peers)
-        try transformer.losses(parameters: parameters, targets: targets, into: sequenceLosses, peers: peers)
-        for row in 0..<sequences { each(first + row, sequenceLosses[row]) }
+        for (row, nats) in try losses(transformer, parameters: parameters, peers: peers).enumerated() { each(unit * sequences + row, nats) }
     }
 
     /// The gradient of the summed loss of one microbatch of the decision probe.

@@ -37,7 +37,7 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How workers exchange gradients: shared memory, or messages over Gloo between workers with memory of their own.", valueName: "shared|gloo"))
     var transport: Transport?
 
-    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner.", valueName: "sharding"))
+    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner; pp=2 divides the layers among two stages.", valueName: "sharding"))
     var sharding: String?
 
     @Option(help: ArgumentHelp("With --transport gloo: where workers listen, a line for each slot: an address and, if it is in a network namespace, that one's path (default: 127.0.0.1 for all).", valueName: "file"))
@@ -77,10 +77,14 @@ struct SessionFlags: ParsableArguments {
         options.transport = transport ?? before.transport
         if let sharding {
             let asked = try Sharding(sharding, workers: options.workers, place: "--sharding")
-            guard asked.redundancy != .parity, asked.mesh == Mesh(data: options.workers) else {
-                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, and each but ddp with +shadow")
+            guard asked.redundancy != .parity, asked.mesh.tensor == 1, asked.mesh.pipeline == 1 || asked.state == .ddp && asked.redundancy == .none else {
+                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, each but ddp with +shadow, and pp=2 or dp=2,pp=2")
             }
-            (options.sharding, options.shadows) = (asked.state, asked.redundancy == .shadow)
+            let fitting = options.workers % asked.mesh.pipeline == 0 ? "" : "; --workers \(asked.mesh.workers) would do"
+            guard asked.mesh.workers == options.workers else {
+                throw UserError(.usage, "--sharding \(sharding): \(asked.mesh) has \(asked.mesh.workers) worker\(asked.mesh.workers == 1 ? "" : "s"), not \(options.workers)\(fitting)")
+            }
+            (options.sharding, options.shadows, options.stages) = (asked.state, asked.redundancy == .shadow, asked.mesh.pipeline)
         }
         if let hosts { options.hosts = try WorkerHost.read(hosts) }
         options.linkMicroseconds = linkUs ?? before.linkMicroseconds

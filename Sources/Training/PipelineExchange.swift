@@ -1,0 +1,339 @@
+import Collectives
+import CSystem
+import Glibc
+import Kernels
+import Ledger
+import Model
+import RunSpec
+
+/// The exchange where the model's layers are divided among stages. The members of a view, in the order of ranks, are cut into
+/// data-parallel groups with a worker of every stage; each group computes its share of the leaves. A stage adds up the leaves
+/// of its own blocks, its workers in all groups complete the sums as in `MessageExchange`, and all of them update the stage's
+/// chunks. Within a group goes what chunks that are not aligned with blocks, and a tied head, make one stage need of
+/// another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss ends
+/// the attempt and all workers, and new ones begin from the newest checkpoint.
+final class PipelineExchange: GradientExchange {
+    /// As in `MessageExchange`.
+    private static let connectMilliseconds = 5_000
+    private static let askNanoseconds: UInt64 = 300_000_000
+
+    private let context: StepContext
+    private let shared: SharedState, config: RunConfig
+    private let parts: StageParts
+    private let configurationWord: UInt64
+    private let transformers: [Transformer]
+    private let table: Range<Int>?
+    private let device: MessageDevice
+    private let state: PrivateState
+    private let store: NodeStore
+
+    // What this worker holds of the committed state.
+    private var generation = 0, sharedGeneration = 0
+    private var heldStep: Int?
+    /// The update of the turn under way is there, whole.
+    private var hasNext = false
+    private var depositedTurn = -1
+    private var channels: Channels?
+    private var sentBefore = 0
+
+    /// A view's connections.
+    private struct Channels {
+        let view: Int, members: [Int]
+        /// This worker's group, by stage; and the workers of its stage, by group.
+        let within: MessageGroup, across: MessageGroup
+        /// By chunk.
+        let owners: [Int]
+        /// Of the stage's chunks, with the group of the owner.
+        let segments: [Segment]
+        let pipeline: Pipeline
+        var rank: Int { across.rank * within.size + within.rank }
+        var owned: [Int] { owners.indices.filter { owners[$0] == rank } }
+        func close() { within.close(); across.close() }
+    }
+
+    /// - Parameters:
+    ///   - transformer: of the worker's stage.
+    ///   - parts: of all stages.
+    ///   - groups: how many data-parallel groups there are.
+    init(_ context: StepContext, _ transformer: Transformer, _ parts: StageParts, groups: Int, identity: UInt64) throws {
+        (self.context, shared, config) = (context, context.shared, context.config)
+        (self.parts, configurationWord) = (parts, identity)
+        let stage = context.slot % parts.stages, floats = context.shared.layout.parameterFloats
+        let leaves = context.shared.layout.leaves
+        let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (leaves + groups - 1) / groups)
+        transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
+        table = config.model.tied ? transformer.layout.tokenTable : nil
+        device = try MessageDevice(host: "127.0.0.1")
+        state = PrivateState(floats: floats)
+        store = NodeStore(floats: floats, range: parts.computes[stage])
+        context.faults.state = { [unowned self] in
+            let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
+            return state.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
+        }
+    }
+
+    private var layout: SharedLayout { shared.layout }
+    private var stage: Int { context.slot % parts.stages }
+    private var others: [Int] { (0..<parts.stages).filter { $0 != stage } }
+    private var current: StatePointers { state.pointers(generation) }
+    private var next: StatePointers { state.pointers(1 - generation) }
+
+    var parameters: UnsafePointer<Float> { UnsafePointer(current.parameters) }
+    var isDisturbed: Bool { channels.map { $0.view != shared.view } ?? true }
+    var rounds: RoundPeers? { nil }
+    var pipeline: Pipeline? { channels?.pipeline }
+
+    /// The share of this worker's group: of `range`, cut evenly; of leaves, so that sums go far within a group.
+    var leaves: Range<Int> {
+        guard let channels else { return 0..<0 }
+        return leaves(of: channels.across.rank, of: channels.across.size)
+    }
+    private func leaves(of group: Int, of groups: Int) -> Range<Int> { group * layout.leaves / groups..<(group + 1) * layout.leaves / groups }
+
+    /// The held-out units of this worker's group, dealt in turn.
+    func units(_ due: Range<Int>) -> [Int] {
+        guard let channels else { return [] }
+        return due.filter { ($0 - due.lowerBound) % channels.across.size == channels.across.rank }
+    }
+
+    // MARK: A turn
+
+    func begin(_ step: Int) throws {
+        try takeCommit(step)
+        store.removeAll()
+        if heldStep != step || isDisturbed { try settle(step) }
+        try deposit(step)
+    }
+
+    private func takeCommit(_ step: Int) throws {
+        guard let held = heldStep, held != step else { return }
+        let swapped = shared.currentGeneration != sharedGeneration
+        sharedGeneration = shared.currentGeneration
+        guard held + 1 == step, !swapped || hasNext else {
+            throw UserError(.system, "worker \(context.slot) has the state after step \(held) and step \(step) is committed without its vote: this is a mistake in headway; please report it")
+        }
+        if swapped { generation = 1 - generation }
+        (heldStep, hasNext) = (step, false)
+    }
+
+    func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> { preconditionFailure("microbatch \(leaf) is computed in a pipeline") }
+    func publish(_ leaf: Int) {}
+    /// Where the gradient of a leaf is to be written, and where it goes then.
+    func takeGradient() -> PrivateMemory { store.take() }
+    func push(_ leaf: Int, _ gradient: PrivateMemory) { store.push(leaf: leaf, gradient) }
+
+    func reduce(_ step: Int) throws {
+        try exchanging(step) {
+            guard let channels else { throw Disturbed() }
+            let groups = channels.across.size, scale = Float(1 / Double(config.tokensPerStep))
+            let held = (0..<groups).map { group in TreeNode.covering(leaves: layout.leaves) { leaves(of: group, of: groups).contains($0) } }
+            let mine = held[channels.across.rank].map { store.nodes[$0]! }
+            context.enter(.transfer, step)
+            try sendForeign(mine, channels)
+            let exchange = TreeExchange(channels.across, channels.segments)
+            let spreading = try exchange.spread(state.reduced, kind: 0) { _, _ in true }
+            var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
+            try exchange.reduce(
+                held: held, mine: mine, layout: layout, scale: scale, into: state.reduced.base,
+                activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern },
+                done: { segment in
+                    try spreading.send(segment)
+                    context.faults.strike(.reduce, step: step)
+                })
+            context.enter(.transfer, step)
+            try spreading.finish()
+            let all = try everybody(squares, channels)
+            for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
+        }
+    }
+
+    /// Gradients of floats whose chunks belong to another stage go there, as part of the same nodes.
+    private func sendForeign(_ nodes: [PrivateMemory], _ channels: Channels) throws {
+        for (index, node) in nodes.enumerated() {
+            let leaving = try channels.within.region(node.base, bytes: node.count * 4), arriving = try channels.within.region(node.base, bytes: node.count * 4)
+            for other in others {
+                try send([parts.computed(by: stage, ownedBy: other)], leaving, to: other, .gradient, index)
+                try receive([parts.computed(by: other, ownedBy: stage)], arriving, from: other, .gradient, index)
+            }
+            try arriving.finishReceives()
+            try leaving.finishSends()
+        }
+    }
+
+    func update(_ step: Int) throws {
+        try exchanging(step) {
+            guard let channels else { throw Disturbed() }
+            let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
+            context.enter(.update, step)
+            let sharedNext = shared.nextGeneration, owned = channels.owned
+            let theta = state.memory(generation: 1 - generation, part: 0)
+            let arriving = try channels.within.region(theta.base, bytes: theta.count * 4), leaving = try channels.within.region(theta.base, bytes: theta.count * 4)
+            for other in others { try receive(parts.read(by: stage, ownedBy: other), arriving, from: other, .parameters) }
+            for chunk in parts.chunks[stage] {
+                let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
+                if isOwn, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
+                context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
+                if isOwn { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
+                context.faults.strike(.update, step: step)
+            }
+            context.enter(.transfer, step)
+            for other in others { try send(parts.read(by: other, ownedBy: stage), leaving, to: other, .parameters) }
+            try arriving.finishReceives()
+            try leaving.finishSends()
+            hasNext = true
+            _ = try everybody([], channels)
+            if context.instrumented { shared.setMeasured(context.slot, sentBytes: sentBefore + Int(cs_tcp_bytes_sent()), residentBytes: Int(cs_private_bytes())) }
+            for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
+            shared.ring()
+            if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
+            context.faults.strike(.vote, step: step)
+        }
+    }
+
+    func leave(_ step: Int) throws {
+        try takeCommit(step)
+        // The launcher asks for the last state as soon as nothing is written from the one before.
+        if shared.admitted(context.slot) == context.replica, heldStep == step {
+            try context.wait { shared.depositWanted == step || shared.depositStep == step }
+            try deposit(step)
+        }
+        channels?.close()
+    }
+
+    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
+    private func deposit(_ step: Int) throws {
+        guard shared.depositWanted == step, let channels, depositedTurn != context.turn else { return }
+        context.enter(.snapshot, step)
+        for chunk in channels.owned {
+            let range = layout.chunk(chunk)
+            for part in 0..<3 { copy(range, state.memory(generation: generation, part: part).base, to: shared.state(generation: 0, part: part)) }
+            shared.deposits.markDone(chunk, turn: context.turn)
+        }
+        depositedTurn = context.turn
+        if shared.deposits.allDone(turn: context.turn) { context.ringDoorbell() }
+        context.enter(.glue, step)
+    }
+
+    private func copy(_ range: Range<Int>, _ from: UnsafeMutablePointer<Float>, to: UnsafeMutablePointer<Float>) {
+        (to + range.lowerBound).update(from: from + range.lowerBound, count: range.count)
+    }
+
+    // MARK: Messages
+
+    private enum Kind: UInt64 { case hello = 2, words = 3, gradient = 11, parameters = 12 }
+    private static func tag(_ kind: Kind, _ index: Int = 0, _ part: Int = 0) -> UInt64 { kind.rawValue << 60 | UInt64(index) << 20 | UInt64(part) }
+
+    private func send(_ floats: [Range<Int>], _ region: MessageRegion, to peer: Int, _ kind: Kind, _ index: Int = 0) throws {
+        for (part, range) in floats.enumerated() where !range.isEmpty {
+            try region.send(to: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+        }
+    }
+
+    private func receive(_ floats: [Range<Int>], _ region: MessageRegion, from peer: Int, _ kind: Kind, _ index: Int = 0) throws {
+        for (part, range) in floats.enumerated() where !range.isEmpty {
+            try region.receive(from: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+        }
+    }
+
+    /// `words` of every rank, by rank. Nobody has them before everybody has called.
+    private func everybody(_ words: [UInt64], _ channels: Channels, _ kind: Kind = .words) throws -> [[UInt64]] {
+        let stages = try channels.within.exchange([0] + words, tag: Self.tag(kind))
+        let groups = try channels.across.exchange(stages.flatMap { $0 }, tag: Self.tag(kind))
+        let count = words.count + 1
+        return groups.flatMap { group in (0..<parts.stages).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
+    }
+
+    /// When it fails all connections are finished: closing them tells the others.
+    func exchanging(_ step: Int, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let failure as MessageFailure {
+            let failed = channels?.view ?? shared.view
+            drop()
+            context.enter(.regroup, step)
+            let asked = MonotonicClock.nanoseconds() + Self.askNanoseconds
+            var hasAsked = false
+            try context.wait {
+                if !hasAsked, MonotonicClock.nanoseconds() > asked {
+                    hasAsked = true
+                    shared.reportLostChannels(view: failed)
+                    context.ringDoorbell()
+                }
+                return shared.view != failed || shared.stopRequested
+            }
+            if case .refused(let what) = failure, shared.view == failed { throw UserError(.system, "worker \(context.slot): \(what)") }
+            throw Disturbed()
+        }
+    }
+
+    private func drop() {
+        guard let channels else { return }
+        sentBefore += Int(cs_tcp_bytes_sent())
+        channels.close()
+        self.channels = nil
+    }
+
+    // MARK: Views
+
+    /// Meets the other members of the view. Whoever has no state takes its part of the deposit.
+    private func settle(_ step: Int) throws {
+        try exchanging(step) {
+            context.enter(.regroup, step)
+            let formed = try form()
+            channels = formed
+            let hello = [configurationWord, UInt64(formed.view), UInt64(context.turn), heldStep == step || shared.depositStep == step ? 1 : 0]
+            let all = try everybody(hello, formed, .hello)
+            if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
+                throw UserError(.badInput, "worker \(formed.members[other]) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
+            }
+            if all.contains(where: { $0[1...2] != hello[1...2] }) { throw MessageFailure.peer("a member has another plan") }
+            guard all.allSatisfy({ $0[3] == 1 }) else {
+                shared.reportLostState(turn: context.turn)
+                context.ringDoorbell()
+                try context.wait { shared.stopRequested || shared.view != formed.view }
+                throw Disturbed()
+            }
+            if heldStep != step { load() }
+            (heldStep, sharedGeneration) = (step, shared.currentGeneration)
+        }
+    }
+
+    private func load() {
+        let own = parts.owns[stage]
+        for part in 0..<3 {
+            let floats = part == 0 ? parts.reads[stage] + [own] : [own]
+            for range in floats { copy(range, shared.state(generation: 0, part: part), to: state.memory(generation: generation, part: part).base) }
+        }
+        hasNext = false
+    }
+
+    /// - Throws: `Disturbed` when another view is announced meanwhile.
+    private func form() throws -> Channels {
+        drop()
+        let view = shared.view, members = shared.members, stages = parts.stages
+        guard let rank = members.firstIndex(of: context.slot), members.count % stages == 0, shared.view == view else { throw Disturbed() }
+        precondition(rank % stages == stage, "worker \(context.slot) of stage \(stage) has rank \(rank)")
+        let group = rank / stages, groups = members.count / stages
+        let within = try MessageGroup(device: device, rank: stage, size: stages, timeoutMilliseconds: Self.connectMilliseconds)
+        let across = try MessageGroup(device: device, rank: group, size: groups, timeoutMilliseconds: Self.connectMilliseconds)
+        let peers = others.map { (messages: within, peer: $0, slot: members[group * stages + $0]) }
+            + (0..<groups).filter { $0 != group }.map { (messages: across, peer: $0, slot: members[$0 * stages + stage]) }
+        for (messages, peer, slot) in peers { try messages.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
+        shared.setAddressView(context.slot, view)
+        shared.ring()
+        do {
+            try context.wait { shared.view != view || members.allSatisfy { shared.addressView($0) == view } }
+            if shared.turn != context.turn { throw TurnIsOver() }
+            if shared.view != view { throw Disturbed() }
+        } catch {
+            within.close()
+            across.close()
+            throw error
+        }
+        for (messages, peer, slot) in peers { try messages.connect(peer, shared.address(of: slot, for: context.slot)) }
+        let owners = parts.owners(groups: groups)
+        let segments = Segment.cut(layout, owners: owners.map { $0 % stages == stage ? $0 / stages : groups }).filter { $0.owner < groups }
+        return Channels(view: view, members: members, within: within, across: across, owners: owners, segments: segments,
+            pipeline: try Pipeline(within, transformers, table: table) { [context] in context.interrupt($0) })
+    }
+}
