@@ -25,6 +25,8 @@ final class PipelineExchange: GradientExchange {
     private let table: Range<Int>?
     private let device: MessageDevice
     private let state: PrivateState
+    /// The mean gradient of the step, where this worker has it.
+    private let reduced: PrivateMemory
     private let store: NodeStore
 
     // What this worker holds of the committed state.
@@ -55,7 +57,7 @@ final class PipelineExchange: GradientExchange {
     ///   - transformer: of the worker's stage.
     ///   - parts: of all stages.
     ///   - groups: how many data-parallel groups there are.
-    init(_ context: StepContext, _ transformer: Transformer, _ parts: StageParts, groups: Int, identity: UInt64) throws {
+    init(_ context: StepContext, _ options: SessionOptions, _ transformer: Transformer, _ parts: StageParts, groups: Int, identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
         (self.parts, configurationWord) = (parts, identity)
         let stage = context.slot % parts.stages, floats = context.shared.layout.parameterFloats
@@ -63,8 +65,11 @@ final class PipelineExchange: GradientExchange {
         let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (leaves + groups - 1) / groups)
         transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
         table = config.model.tied ? transformer.layout.tokenTable : nil
-        device = try MessageDevice(host: "127.0.0.1")
+        let host = options.host(of: context.slot)
+        try host.enter()
+        device = try MessageDevice(host: host.address, delayMicroseconds: options.messageMicroseconds)
         state = PrivateState(floats: floats)
+        reduced = PrivateMemory(floats: floats)
         store = NodeStore(floats: floats, range: parts.computes[stage])
         context.faults.state = { [unowned self] in
             let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
@@ -131,10 +136,10 @@ final class PipelineExchange: GradientExchange {
             context.enter(.transfer, step)
             try sendForeign(mine, channels)
             let exchange = TreeExchange(channels.across, channels.segments)
-            let spreading = try exchange.spread(state.reduced, kind: 0) { _, _ in true }
+            let spreading = try exchange.spread(reduced, kind: 0) { _, _ in true }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try exchange.reduce(
-                held: held, mine: mine, layout: layout, scale: scale, into: state.reduced.base,
+                held: held, mine: mine, layout: layout, scale: scale, into: reduced.base,
                 activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern },
                 done: { segment in
                     try spreading.send(segment)
@@ -172,7 +177,7 @@ final class PipelineExchange: GradientExchange {
             for chunk in parts.chunks[stage] {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
                 if isOwn, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
-                context.update(chunk, constants, gradient: state.reduced.base, from: current, into: next)
+                context.update(chunk, constants, gradient: reduced.base, from: current, into: next)
                 if isOwn { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
                 context.faults.strike(.update, step: step)
             }
@@ -319,10 +324,10 @@ final class PipelineExchange: GradientExchange {
         let peers = others.map { (messages: within, peer: $0, slot: members[group * stages + $0]) }
             + (0..<groups).filter { $0 != group }.map { (messages: across, peer: $0, slot: members[$0 * stages + stage]) }
         for (messages, peer, slot) in peers { try messages.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
-        shared.setAddressView(context.slot, view)
+        shared.setAddressStamp(context.slot, view)
         shared.ring()
         do {
-            try context.wait { shared.view != view || members.allSatisfy { shared.addressView($0) == view } }
+            try context.wait { shared.view != view || members.allSatisfy { shared.addressStamp($0) == view } }
             if shared.turn != context.turn { throw TurnIsOver() }
             if shared.view != view { throw Disturbed() }
         } catch {

@@ -87,7 +87,7 @@ package struct Worker {
             recorder: recorder, instrumented: options.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         let exchange: any GradientExchange = switch options.transport {
         case .shared: SharedExchange(context)
-        case .gloo where options.stages > 1: try PipelineExchange(context, transformer, StageParts(layout, config.model, stages: stages.count), groups: options.workers / options.stages, identity: description.identityWord(config))
+        case .gloo where options.stages > 1: try PipelineExchange(context, options, transformer, StageParts(layout, config.model, stages: stages.count), groups: options.workers / options.stages, identity: description.identityWord(config))
         case .gloo: try MessageExchange(context, options, blocks: parameters.blocks, identity: description.identityWord(config))
         }
         let steps = TrainStep(context, exchange, transformer: transformer, data: data, leafNanoseconds: options.leafNanoseconds)

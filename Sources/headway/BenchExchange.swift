@@ -107,7 +107,7 @@ struct ExchangeBench {
             _ = poll(&descriptors, nfds_t(descriptors.count), 20)
             if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted") }
             // Everybody has it open: whatever comes, nothing stays behind.
-            if (0..<workers).allSatisfy({ meeting.addressView($0) > 0 }) { Self.unlinkSegments(name) }
+            if (0..<workers).allSatisfy({ meeting.addressStamp($0) > 0 }) { Self.unlinkSegments(name) }
             for (rank, process) in running {
                 guard let end = process.reap(wait: false) else { continue }
                 process.closeDescriptor()
@@ -178,9 +178,9 @@ struct ExchangeRankCommand: ParsableCommand {
         var meetings = 0
         func meet() {
             meetings += 1
-            meeting.setAddressView(rank, meetings)
+            meeting.setAddressStamp(rank, meetings)
             meeting.ring()
-            _ = meeting.wait(alive: { true }, until: { (0..<workers).allSatisfy { meeting.addressView($0) >= meetings } })
+            _ = meeting.wait(alive: { true }, until: { (0..<workers).allSatisfy { meeting.addressStamp($0) >= meetings } })
         }
         meet()
         for peer in 0..<workers where peer != rank { try group.connect(peer, meeting.address(of: peer, for: rank)) }
