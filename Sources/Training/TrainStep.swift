@@ -154,7 +154,7 @@ final class TrainStep {
             shared.countLeaf(slot, late: late)
             target = max(target, faults.slowed(leafNanoseconds))
         }
-        sleep(until: began + target)
+        MonotonicClock.sleep(until: began + target)
     }
 
     /// Adds up the gradient tree over the owned chunks, and notes what each leaf says of the last update and of the probe.
@@ -340,15 +340,5 @@ extension SharedState {
     func pointers(generation: Int) -> StatePointers {
         StatePointers(parameters: state(generation: generation, part: 0), firstMoment: state(generation: generation, part: 1),
             secondMoment: state(generation: generation, part: 2))
-    }
-}
-
-/// Sleeps until `nanoseconds` of the monotonic clock, through signals.
-func sleep(until nanoseconds: UInt64) {
-    var now = MonotonicClock.nanoseconds()
-    while now < nanoseconds {
-        var left = timespec(tv_sec: Int((nanoseconds - now) / 1_000_000_000), tv_nsec: Int((nanoseconds - now) % 1_000_000_000))
-        nanosleep(&left, nil)
-        now = MonotonicClock.nanoseconds()
     }
 }
