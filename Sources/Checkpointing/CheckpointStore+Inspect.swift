@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import Synchronization
 
@@ -100,7 +99,7 @@ extension CheckpointStore {
             switch depth {
             case .sizes: for record in manifest.files { _ = try VerifiedFile.open(folder: folder, record) }
             case .hashes:
-                try Self.forEachFile { file throws(CheckpointDamage) in
+                try Self.forEachFile(of: manifest) { file throws(CheckpointDamage) in
                     var reader = try VerifiedFile(folder: folder, manifest.record(of: file))
                     try reader.skip(manifest.record(of: file).bytes)
                     try reader.finish()
@@ -111,15 +110,24 @@ extension CheckpointStore {
         }
     }
 
-    /// All files at once, each on a thread of its own.
+    /// All files at once, each on a thread of its own; small ones in turn.
     /// - Throws: the failure of the first file that has one.
     static func forEachFile<Failure>(
-        _ body: @Sendable (CheckpointFile) throws(Failure) -> Void
+        of manifest: Manifest, _ body: @Sendable (CheckpointFile) throws(Failure) -> Void
     ) throws(Failure) {
-        let files = CheckpointFile.allCases, results = Mutex<[CheckpointFile: Result<Void, Failure>]>([:])
-        DispatchQueue.concurrentPerform(iterations: files.count) { index in
-            let result = Result { () throws(Failure) in try body(files[index]) }
-            results.withLock { $0[files[index]] = result }
+        let files = CheckpointFile.allCases
+        if manifest.bytes < PieceHasher.pieceBytes {
+            for file in files { try body(file) }
+            return
+        }
+        let results = Mutex<[CheckpointFile: Result<Void, Failure>]>([:])
+        withoutActuallyEscaping(body) { body in
+            SerialThread.concurrently(files.map { file in
+                {
+                    let result = Result { () throws(Failure) in try body(file) }
+                    results.withLock { $0[file] = result }
+                }
+            })
         }
         let all = results.withLock { $0 }
         for file in files { try all[file]!.get() }

@@ -25,7 +25,7 @@ extension CheckpointStore {
         }
         let moments = targets("m.", firstMoments) + targets("v.", secondMoments)
         nonisolated(unsafe) let store = self
-        try Self.forEachFile { file throws(CheckpointError) in
+        try Self.forEachFile(of: checkpoint.manifest) { file throws(CheckpointError) in
             try store.fill(file == .weights ? weights : moments, from: file, of: checkpoint)
         }
         return checkpoint

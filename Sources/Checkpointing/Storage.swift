@@ -1,5 +1,4 @@
 import CSystem
-import Dispatch
 import Glibc
 import Synchronization
 
@@ -105,15 +104,13 @@ package struct DiskStorage: Storage, Sendable {
 
     /// Each waits for the journal and for the disk to empty its cache: at once they wait for the same.
     package func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError) {
-        let failure = Mutex<StorageError?>(nil), group = DispatchGroup()
-        func begin(_ call: @escaping @Sendable () throws(StorageError) -> Void) {
-            DispatchQueue(label: "headway.sync").async(group: group) {
-                do throws(StorageError) { try call() } catch { failure.withLock { $0 = $0 ?? error } }
-            }
+        let failure = Mutex<StorageError?>(nil)
+        func noting(_ call: @escaping @Sendable () throws(StorageError) -> Void) -> SerialThread.Work {
+            { do throws(StorageError) { try call() } catch { failure.withLock { $0 = $0 ?? error } } }
         }
-        for file in files { begin { () throws(StorageError) in try sync(file) } }
-        for folder in folders { begin { () throws(StorageError) in try syncDirectory(folder) } }
-        group.wait()
+        SerialThread.concurrently(
+            files.map { file in noting { () throws(StorageError) in try sync(file) } }
+                + folders.map { folder in noting { () throws(StorageError) in try syncDirectory(folder) } })
         if let failure = failure.withLock({ $0 }) { throw failure }
     }
 
