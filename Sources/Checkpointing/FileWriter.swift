@@ -47,7 +47,8 @@ package final class FileWriter {
     }
 
     private func writePiece() throws(StorageError) {
-        let part = rest.removeFirst(), piece = UnsafeRawBufferPointer(rebasing: part.prefix(Self.pieceBytes))
+        // To the next MiB of the file: a page that is on its way to the disk is not touched again.
+        let part = rest.removeFirst(), piece = UnsafeRawBufferPointer(rebasing: part.prefix(Self.pieceBytes - written % Self.pieceBytes))
         if piece.count < part.count { rest.insert(UnsafeRawBufferPointer(rebasing: part.dropFirst(piece.count)), at: rest.startIndex) }
         // Hashed while it is written.
         hasher.add(piece)

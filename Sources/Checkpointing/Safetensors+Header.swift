@@ -16,7 +16,7 @@ extension Safetensors {
             offset = end
         }
         var json = Array("{\(members.joined(separator: ","))}".utf8)
-        json += [UInt8](repeating: UInt8(ascii: " "), count: -json.count & 7)
+        json += [UInt8](repeating: UInt8(ascii: " "), count: -(prefixBytes + json.count) & (dataAlignment - 1))
         precondition(json.count <= headerLimitBytes, "a header of \(json.count) bytes")
         return (0..<prefixBytes).map { UInt8(truncatingIfNeeded: json.count >> (8 * $0)) } + json
     }

@@ -87,7 +87,7 @@ extension HeadwayCommand {
             #expect(outcome.verdict == .silent && outcome.mechanism == .storage)
         }
 
-        private static let damages = [("torn", " is truncated: 141104 of 282208 bytes in optimizer.safetensors"), ("flipped", " is damaged: MiB 1 of 1 of weights.safetensors does not have its recorded CRC-32C")]
+        private static let damages = [("torn", " is truncated: 141120 of 282240 bytes in optimizer.safetensors"), ("flipped", " is damaged: MiB 1 of 1 of weights.safetensors does not have its recorded CRC-32C")]
 
         @Test(arguments: damages)
         func `a damaged checkpoint is passed over by those who begin again from it, and the report says so`(kind: String, damage: String) throws {
