@@ -201,15 +201,45 @@ void cs_start_writeback(int fd) {
     errno = error;
 }
 
+#if defined(__SSE4_2__)
+enum { LANE = 8192 };
+
+// What LANE zero bytes make of a checksum with one bit set, for each of its bits: they act linearly.
+static const uint32_t lane_shift[32] = {
+    0xE040E0AC, 0xC56DB7A9, 0x8F3719A3, 0x1B8245B7, 0x37048B6E, 0x6E0916DC, 0xDC122DB8, 0xBDC82D81,
+    0x7E7C2DF3, 0xFCF85BE6, 0xFC1CC13D, 0xFDD5F48B, 0xFE479FE7, 0xF963493F, 0xF72AE48F, 0xEBB9BFEF,
+    0xD29F092F, 0xA0D264AF, 0x4448BFAF, 0x88917F5E, 0x14CE884D, 0x299D109A, 0x533A2134, 0xA6744268,
+    0x4904F221, 0x9209E442, 0x21FFBE75, 0x43FF7CEA, 0x87FEF9D4, 0x0A118559, 0x14230AB2, 0x28461564,
+};
+
+static uint64_t after_lane(uint64_t c) {
+    uint32_t shifted = 0;
+    for (int bit = 0; bit < 32; bit++) shifted ^= lane_shift[bit] & (0u - (uint32_t)(c >> bit & 1));
+    return shifted;
+}
+
+static uint64_t word_at(const uint8_t *p) {
+    uint64_t word;
+    __builtin_memcpy(&word, p, 8);
+    return word;
+}
+#endif
+
 uint32_t cs_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const uint8_t *p = bytes;
     uint64_t c = (uint32_t)~crc;
 #if defined(__SSE4_2__)
-    for (; count >= 8; p += 8, count -= 8) {
-        uint64_t word;
-        __builtin_memcpy(&word, p, 8);
-        c = _mm_crc32_u64(c, word);
+    // The instruction takes three cycles and one can begin in each: three lanes at once.
+    for (; count >= 3 * LANE; p += 3 * LANE, count -= 3 * LANE) {
+        uint64_t second = 0, third = 0;
+        for (int i = 0; i < LANE; i += 8) {
+            c = _mm_crc32_u64(c, word_at(p + i));
+            second = _mm_crc32_u64(second, word_at(p + LANE + i));
+            third = _mm_crc32_u64(third, word_at(p + 2 * LANE + i));
+        }
+        c = after_lane(after_lane(c) ^ second) ^ third;
     }
+    for (; count >= 8; p += 8, count -= 8) c = _mm_crc32_u64(c, word_at(p));
     for (; count; p++, count--) c = _mm_crc32_u8((uint32_t)c, *p);
 #else
     for (; count; p++, count--) {

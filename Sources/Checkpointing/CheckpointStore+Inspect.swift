@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// How far a check of a checkpoint goes.
 package enum CheckDepth: Sendable {
@@ -93,16 +94,43 @@ extension CheckpointStore {
     }
 
     private func check(_ manifest: Manifest, _ depth: CheckDepth) throws(CheckpointError) {
+        let folder = path(of: manifest.step)
         do throws(CheckpointDamage) {
-            for record in manifest.files {
-                var reader = try VerifiedFile(folder: path(of: manifest.step), record)
-                if depth == .sizes { continue }
-                try reader.skip(record.bytes)
-                try reader.finish()
+            switch depth {
+            case .sizes: for record in manifest.files { _ = try VerifiedFile.open(folder: folder, record) }
+            case .hashes:
+                try Self.forEachFile(of: manifest) { file throws(CheckpointDamage) in
+                    var reader = try VerifiedFile(folder: folder, manifest.record(of: file))
+                    try reader.skip(manifest.record(of: file).bytes)
+                    try reader.finish()
+                }
             }
         } catch {
             throw damagedOrGone(manifest.step, error)
         }
+    }
+
+    /// All files at once, each on a thread of its own; small ones in turn.
+    /// - Throws: the failure of the first file that has one.
+    static func forEachFile<Failure>(
+        of manifest: Manifest, _ body: @Sendable (CheckpointFile) throws(Failure) -> Void
+    ) throws(Failure) {
+        let files = CheckpointFile.allCases
+        if manifest.bytes < PieceHasher.pieceBytes {
+            for file in files { try body(file) }
+            return
+        }
+        let results = Mutex<[CheckpointFile: Result<Void, Failure>]>([:])
+        withoutActuallyEscaping(body) { body in
+            SerialThread.concurrently(files.map { file in
+                {
+                    let result = Result { () throws(Failure) in try body(file) }
+                    results.withLock { $0[file] = result }
+                }
+            })
+        }
+        let all = results.withLock { $0 }
+        for file in files { try all[file]!.get() }
     }
 
     /// Files may be missing because somebody prunes in this moment.

@@ -103,7 +103,7 @@ extension CheckpointStore {
     package func pin(_ step: Int) throws(CheckpointError) {
         _ = try inspect(step, .sizes)
         do throws(StorageError) {
-            _ = try FileWriter.write(pinPath(step), to: storage) { _ throws(StorageError) in }
+            try FileWriter.write([], to: pinPath(step), storage: storage)
             try storage.syncDirectory(folder)
             // Whoever prunes looks for the pin after the checkpoint is out of sight: it is here, or it stays.
             if access(path(of: step), F_OK) != 0 { try storage.remove(pinPath(step)) }

@@ -18,9 +18,15 @@ extension CheckpointStore {
                 return Target(name: prefix + entry.name, shape: entry.shape, bytes: bytes)
             }
         }
-        try fill(targets("", parameters), from: .weights, of: checkpoint)
-        if let firstMoments, let secondMoments {
-            try fill(targets("m.", firstMoments) + targets("v.", secondMoments), from: .optimizer, of: checkpoint)
+        let weights = targets("", parameters)
+        guard let firstMoments, let secondMoments else {
+            try fill(weights, from: .weights, of: checkpoint)
+            return checkpoint
+        }
+        let moments = targets("m.", firstMoments) + targets("v.", secondMoments)
+        nonisolated(unsafe) let store = self
+        try Self.forEachFile(of: checkpoint.manifest) { file throws(CheckpointError) in
+            try store.fill(file == .weights ? weights : moments, from: file, of: checkpoint)
         }
         return checkpoint
     }
@@ -56,7 +62,8 @@ extension CheckpointStore {
         return checkpoint
     }
 
-    private struct Target {
+    /// A place that one thread fills.
+    private struct Target: @unchecked Sendable {
         let name: String
         let shape: [Int]
         let bytes: UnsafeMutableRawBufferPointer

@@ -28,12 +28,14 @@ extension CheckpointStore {
         func tensors(_ prefix: String, _ base: UnsafePointer<Float>) -> [Safetensors.Tensor] {
             entries.map { .init(name: prefix + $0.name, shape: $0.shape, data: base + $0.offset) }
         }
-        let contents: [CheckpointFile: [Safetensors.Tensor]] = [
-            .weights: tensors("", parameters),
-            .optimizer: tensors("m.", firstMoments) + tensors("v.", secondMoments),
-        ]
-        let metadata = Self.metadata(of: manifest)
-        let dataBytes = contents.values.reduce(0) { $0 + Safetensors.size(of: $1, metadata: metadata) }
+        let contents = CheckpointFile.allCases.map { file in
+            let tensors = switch file {
+            case .weights: tensors("", parameters)
+            case .optimizer: tensors("m.", firstMoments) + tensors("v.", secondMoments)
+            }
+            return Safetensors.Contents(tensors, metadata: Self.metadata(of: manifest))
+        }
+        let dataBytes = contents.reduce(0) { $0 + $1.bytes }
         let neededBytes = dataBytes + manifest.sizeBound(dataBytes: dataBytes)
         do throws(StorageError) {
             try makeFolder()
@@ -43,7 +45,7 @@ extension CheckpointStore {
             guard try storage.availableBytes(in: folder) >= neededBytes else {
                 throw StorageError(.write, folder, code: ENOSPC)
             }
-            let sealed = try write(manifest, contents, dataBytes: dataBytes, progress: progress)
+            let sealed = try write(manifest, contents, progress: progress)
             progress(.rename)
             try publish(manifest.step)
             progress(.durable)
@@ -80,8 +82,6 @@ extension CheckpointStore {
         } catch {
             guard error.code == EEXIST else { throw error }
         }
-        // In any case: whoever made it may have died before this.
-        try storage.syncDirectory(folder + "/..")
     }
 
     private static func metadata(of manifest: Manifest) -> [String: String] {
@@ -90,27 +90,26 @@ extension CheckpointStore {
 
     /// Makes the temporary folder with all three files, durable. The manifest comes last, with the records.
     private func write(
-        _ manifest: Manifest, _ contents: [CheckpointFile: [Safetensors.Tensor]], dataBytes: Int,
-        progress: (SaveProgress) -> Void
+        _ manifest: Manifest, _ contents: [Safetensors.Contents], progress: (SaveProgress) -> Void
     ) throws(StorageError) -> Manifest {
         let temporary = temporaryPath(of: manifest.step)
         try storage.makeDirectory(temporary)
         progress(.files)
-        var sealed = manifest, done = 0
-        for file in CheckpointFile.allCases {
-            let record = try Safetensors.write(
-                contents[file]!, metadata: Self.metadata(of: manifest), to: "\(temporary)/\(file.rawValue)",
-                storage: storage
-            ) { progress(.writing(bytes: done + $0, of: dataBytes)) }
-            done += record.bytes
-            sealed.files.append(record)
+        var files = try zip(CheckpointFile.allCases, contents).map { file, contents throws(StorageError) in
+            try FileWriter("\(temporary)/\(file.rawValue)", contents.head, contents.data, on: storage)
         }
+        let dataBytes = contents.reduce(0) { $0 + $1.bytes }
+        try FileWriter.write(files) { progress(.writing(bytes: $0, of: dataBytes)) }
 
         progress(.manifest)
-        let path = "\(temporary)/\(Manifest.name)"
-        try FileWriter.write(sealed.sealed(), to: path + ".tmp", storage: storage)
-        try storage.rename(path + ".tmp", to: path)
-        try storage.syncDirectory(temporary)
+        var sealed = manifest
+        sealed.files = files.map { $0.record() }
+        files.append(try FileWriter("\(temporary)/\(Manifest.name)", sealed.sealed(), on: storage))
+        try FileWriter.write(files)
+        // Nobody looks into the folder before it has its name: its contents may become durable in any order. And whoever made
+        // the store's folder may have died before its name was durable.
+        try storage.sync(files.map(\.file), [temporary, folder + "/.."])
+        for file in files { try file.close() }
         return sealed
     }
 

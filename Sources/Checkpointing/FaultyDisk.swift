@@ -65,18 +65,11 @@ package final class FaultyDisk: Storage {
             if most == 0 && !bytes.isEmpty { throw StorageError(.write, file.path, code: ENOSPC) }
             let written = try disk.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(most)), to: file)
             if let leftBytes { self.leftBytes = leftBytes - written }
-            if let bytesPerSecond { pause(until: began + UInt64(Double(written) / bytesPerSecond * 1e9)) }
+            if let bytesPerSecond { MonotonicClock.sleep(until: began + UInt64(Double(written) / bytesPerSecond * 1e9)) }
             return written
         } catch {
             if error.isDiskFull { isFull = true }
             throw error
-        }
-    }
-
-    private func pause(until end: UInt64) {
-        while case let now = MonotonicClock.nanoseconds(), now < end {
-            var time = timespec(tv_sec: Int((end - now) / 1_000_000_000), tv_nsec: Int((end - now) % 1_000_000_000))
-            nanosleep(&time, nil)
         }
     }
 
@@ -95,6 +88,7 @@ package final class FaultyDisk: Storage {
 
     package func create(_ path: String) throws(StorageError) -> OpenFile { try disk.create(path) }
     package func sync(_ file: OpenFile) throws(StorageError) { try disk.sync(file) }
+    package func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError) { try disk.sync(files, folders) }
     package func close(_ file: OpenFile) throws(StorageError) { try disk.close(file) }
     package func syncDirectory(_ path: String) throws(StorageError) { try disk.syncDirectory(path) }
     package func rename(_ from: String, to: String) throws(StorageError) { try disk.rename(from, to: to) }

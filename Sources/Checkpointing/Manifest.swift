@@ -91,7 +91,7 @@ extension Manifest {
             throw .manifest("it lists \(manifest.files.map(\.name)) instead of the files of a checkpoint")
         }
         for file in manifest.files {
-            let pieces = file.bytes / FileWriter.pieceBytes + (file.bytes % FileWriter.pieceBytes == 0 ? 0 : 1)
+            let pieces = file.bytes / PieceHasher.pieceBytes + (file.bytes % PieceHasher.pieceBytes == 0 ? 0 : 1)
             guard file.bytes >= 0, file.crc32c.count == pieces else {
                 throw .manifest("it gives \(file.name) \(file.bytes) bytes and \(file.crc32c.count) checksums")
             }
@@ -101,6 +101,6 @@ extension Manifest {
 
     /// An upper bound on the size of the sealed manifest for data files of `dataBytes` together.
     func sizeBound(dataBytes: Int) -> Int {
-        sealed().count + 1024 + 11 * (dataBytes / FileWriter.pieceBytes + CheckpointFile.allCases.count)
+        sealed().count + 1024 + 11 * (dataBytes / PieceHasher.pieceBytes + CheckpointFile.allCases.count)
     }
 }

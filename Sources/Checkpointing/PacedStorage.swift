@@ -5,9 +5,6 @@ import RunSpec
 /// part of its bandwidth, nor of the memory's. The disk must begin with what it is given at once, as
 /// `DiskStorage` has it do: else the kernel would keep it, and the sync would hand it over in one go.
 package struct PacedStorage: Storage {
-    /// A pause comes in pieces: whoever watches the process sees it move.
-    static let pauseNanoseconds: UInt64 = 250_000_000
-
     private let disk: any Storage
     private let bytesPerSecond: Double
 
@@ -17,21 +14,14 @@ package struct PacedStorage: Storage {
     package func write(_ bytes: UnsafeRawBufferPointer, to file: OpenFile) throws(StorageError) -> Int {
         let began = MonotonicClock.nanoseconds(), written = try disk.write(bytes, to: file)
         guard bytesPerSecond > 0 else { return written }
-        pause(until: began + UInt64(Double(written) / bytesPerSecond * 1e9))
+        MonotonicClock.sleep(until: began + UInt64(Double(written) / bytesPerSecond * 1e9))
         return written
-    }
-
-    private func pause(until end: UInt64) {
-        while case let now = MonotonicClock.nanoseconds(), now < end {
-            let part = min(end - now, Self.pauseNanoseconds)
-            var time = timespec(tv_sec: Int(part / 1_000_000_000), tv_nsec: Int(part % 1_000_000_000))
-            nanosleep(&time, nil)
-        }
     }
 
     package func makeDirectory(_ path: String) throws(StorageError) { try disk.makeDirectory(path) }
     package func create(_ path: String) throws(StorageError) -> OpenFile { try disk.create(path) }
     package func sync(_ file: OpenFile) throws(StorageError) { try disk.sync(file) }
+    package func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError) { try disk.sync(files, folders) }
     package func close(_ file: OpenFile) throws(StorageError) { try disk.close(file) }
     package func syncDirectory(_ path: String) throws(StorageError) { try disk.syncDirectory(path) }
     package func rename(_ from: String, to: String) throws(StorageError) { try disk.rename(from, to: to) }

@@ -1,64 +1,51 @@
 import CSystem
-import Dispatch
 import RunSpec
 
-/// Hashes the bytes of one file, piece by piece, on another thread: whoever writes or reads them goes on meanwhile.
-/// Called from one thread; what the other one needs is read after it is done.
+/// Hashes the bytes of one file on another thread: whoever writes or reads them goes on meanwhile. Called from one
+/// thread; what the other one needs is read after it is done.
 final class PieceHasher: @unchecked Sendable {
     static let pieceBytes = 1 << 20
-    /// Pieces that may wait to be hashed.
-    private static let depth = 4
+    /// What stays in a core's own cache from one hash to the other.
+    private static let blockBytes = 1 << 17
 
-    private let queue = DispatchQueue(label: "headway.hash")
-    private let free = DispatchSemaphore(value: 0)
-    private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: depth * pieceBytes, alignment: 4096)
-    private var next = 0
-    // The queue's own.
+    /// From the first piece on that is worth one.
+    private var thread: SerialThread?
+    // The other thread's own, once there is one.
     private var sha256: SHA256Stream? = SHA256Stream()
     private var crc32c: [UInt32] = [], current: UInt32 = 0, hashed = 0
 
-    init() { for _ in 0..<Self.depth { free.signal() } }
-
-    deinit { memory.deallocate() }
-
-    /// A MiB of memory that is free until it is given to `add(own:)`; waits until there is one.
-    func buffer() -> UnsafeMutableRawBufferPointer {
-        free.wait()
-        defer { next = (next + 1) % Self.depth }
-        return UnsafeMutableRawBufferPointer(rebasing: memory[next * Self.pieceBytes..<(next + 1) * Self.pieceBytes])
-    }
-
-    /// A first part of the last `buffer` is the next part of the file; the buffer is free again once it is hashed.
-    func add(own bytes: UnsafeRawBufferPointer) {
-        nonisolated(unsafe) let bytes = bytes
-        queue.async { [self] in
-            update(bytes)
-            free.signal()
-        }
-    }
-
     /// The next bytes of the file, which must stay as they are until `finish` or `wait`.
-    func add(_ bytes: UnsafeRawBufferPointer) {
+    /// - Parameter done: called once they are hashed, perhaps on the other thread.
+    func add(_ bytes: UnsafeRawBufferPointer, done: (@Sendable () -> Void)? = nil) {
+        if thread == nil, bytes.count < Self.blockBytes {
+            update(bytes)
+            done?()
+            return
+        }
+        let thread = thread ?? SerialThread()
+        self.thread = thread
         nonisolated(unsafe) let bytes = bytes
-        queue.async { [self] in update(bytes) }
+        thread.add { [self] in
+            update(bytes)
+            done?()
+        }
     }
 
     /// Returns when everything that was added is hashed.
-    func wait() { queue.sync {} }
+    func wait() { thread?.wait() }
 
     /// The file's SHA-256 and the CRC-32C of each of its MiB.
     func finish() -> (sha256: String, crc32c: [UInt32]) {
-        queue.sync {
-            if hashed % Self.pieceBytes != 0 { crc32c.append(current) }
-            return (sha256.take()!.finish(), crc32c)
-        }
+        wait()
+        if hashed % Self.pieceBytes != 0 { crc32c.append(current) }
+        return (sha256.take()!.finish(), crc32c)
     }
 
     private func update(_ bytes: UnsafeRawBufferPointer) {
-        sha256!.update(bytes)
         var rest = bytes[...]
         while !rest.isEmpty {
-            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.pieceBytes - hashed % Self.pieceBytes))
+            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(min(Self.blockBytes, Self.pieceBytes - hashed % Self.pieceBytes)))
+            sha256!.update(part)
             current = cs_crc32c(current, part.baseAddress, part.count)
             hashed += part.count
             rest = rest.dropFirst(part.count)

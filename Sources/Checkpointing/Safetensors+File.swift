@@ -1,31 +1,25 @@
 extension Safetensors {
-    /// Size in bytes of the file that `write` makes of the same arguments.
-    package static func size(of tensors: [Tensor], metadata: [String: String] = standardMetadata) -> Int {
-        encodeHeader(tensors, metadata: metadata).count + tensors.reduce(0) { $0 + 4 * $1.count }
+    /// What a file is to hold, in memory that must stay as it is until it is written.
+    struct Contents {
+        let head: [UInt8], data: [UnsafeRawBufferPointer], bytes: Int
+
+        /// The tensors in the order given.
+        init(_ tensors: [Tensor], metadata: [String: String]) {
+            precondition(Set(tensors.map(\.name) + [metadataKey]).count == tensors.count + 1, "tensor names collide")
+            head = encodeHeader(tensors, metadata: metadata)
+            data = tensors.map { UnsafeRawBufferPointer(UnsafeBufferPointer(start: $0.data, count: $0.count)) }
+            bytes = data.reduce(head.count) { $0 + $1.count }
+        }
     }
 
-    /// Writes the tensors in the order given and returns when the contents are durable. `progress` is told the
-    /// bytes of the file so far, at least once per MiB. After a failure the file may be there in part.
+    /// Writes the tensors in the order given and returns when the contents are durable. After a failure the file may be
+    /// there in part.
     @discardableResult
     package static func write(
-        _ tensors: [Tensor], metadata: [String: String] = standardMetadata, to path: String,
-        storage: any Storage = DiskStorage(), progress: (_ bytes: Int) -> Void = { _ in }
+        _ tensors: [Tensor], metadata: [String: String] = standardMetadata, to path: String
     ) throws(StorageError) -> FileRecord {
-        precondition(Set(tensors.map(\.name) + [metadataKey]).count == tensors.count + 1, "tensor names collide")
-        return try FileWriter.write(path, to: storage) { writer throws(StorageError) in
-            try encodeHeader(tensors, metadata: metadata).span.withUnsafeBytes { header throws(StorageError) in
-                try writer.append(header)
-            }
-            for tensor in tensors {
-                var rest = UnsafeRawBufferPointer(UnsafeBufferPointer(start: tensor.data, count: tensor.count))[...]
-                while !rest.isEmpty {
-                    let part = rest.prefix(FileWriter.pieceBytes)
-                    try writer.append(UnsafeRawBufferPointer(rebasing: part))
-                    rest = rest.dropFirst(part.count)
-                    progress(writer.bytes)
-                }
-            }
-        }
+        let contents = Contents(tensors, metadata: metadata)
+        return try FileWriter(path, contents.head, contents.data, on: DiskStorage()).writeDurably()
     }
 }
 

@@ -16,12 +16,14 @@ extension Safetensors {
             offset = end
         }
         var json = Array("{\(members.joined(separator: ","))}".utf8)
-        json += [UInt8](repeating: UInt8(ascii: " "), count: -json.count & 7)
+        json += [UInt8](repeating: UInt8(ascii: " "), count: -(prefixBytes + json.count) & (dataAlignment - 1))
         precondition(json.count <= headerLimitBytes, "a header of \(json.count) bytes")
         return (0..<prefixBytes).map { UInt8(truncatingIfNeeded: json.count >> (8 * $0)) } + json
     }
 
     private static func quoted(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        if isPlain { return "\"\(text)\"" }
         let encoder = JSONEncoder()
         encoder.outputFormatting = .withoutEscapingSlashes
         guard let json = try? encoder.encode(text) else { preconditionFailure("no JSON for \(text)") }

@@ -10,7 +10,7 @@
 // A file is valid when N is at most 100,000,000; no key comes twice; metadata values are texts; end - begin is
 // product(shape) times the width of the type for each tensor, offsets counting from 8+N; the tensors, ordered by
 // offset, tile the data without hole or overlap; and 8 + N + the last end is the size of the file. Shape [] is one
-// value; a 0 in a shape makes an empty tensor. The writer pads the header to a multiple of 8 and gives
+// value; a 0 in a shape makes an empty tensor. The writer pads the header so that the data starts at a multiple of 64 and gives
 // `"format": "pt"`, which some loaders insist on. Truncation shows in the size rule; a flipped byte of data shows
 // only against checksums kept elsewhere.
 
@@ -20,6 +20,8 @@ package enum Safetensors {
     package static let standardMetadata = ["format": "pt"]
     static let metadataKey = "__metadata__"
     static let prefixBytes = 8
+    /// So that copies go from line to line.
+    static let dataAlignment = 64
 
     /// A tensor to write: `product(shape)` floats at `data`, which must stay unchanged until the write returns.
     package struct Tensor {

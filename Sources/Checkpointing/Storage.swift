@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import Synchronization
 
 /// One call to the file system that failed.
 package struct StorageError: Error, Hashable, CustomStringConvertible, Sendable {
@@ -49,6 +50,8 @@ package protocol Storage {
     /// Returns when the contents and the size of `file` are durable. After a failure the kernel may have dropped
     /// the pages: the file is lost, and a second call that succeeds proves nothing.
     func sync(_ file: OpenFile) throws(StorageError)
+    /// `sync` of the files and `syncDirectory` of the folders, in any order or at once.
+    func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError)
     func close(_ file: OpenFile) throws(StorageError)
     /// Returns when the names in the folder are durable.
     func syncDirectory(_ path: String) throws(StorageError)
@@ -58,6 +61,13 @@ package protocol Storage {
     func remove(_ path: String) throws(StorageError)
     /// Bytes that an unprivileged process may still write in the folder's file system.
     func availableBytes(in path: String) throws(StorageError) -> Int
+}
+
+extension Storage {
+    package func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError) {
+        for file in files { try sync(file) }
+        for folder in folders { try syncDirectory(folder) }
+    }
 }
 
 /// The file system of this machine.
@@ -90,6 +100,18 @@ package struct DiskStorage: Storage, Sendable {
 
     package func sync(_ file: OpenFile) throws(StorageError) {
         guard fdatasync(file.descriptor) == 0 else { throw StorageError(.sync, file.path) }
+    }
+
+    /// Each waits for the journal and for the disk to empty its cache: at once they wait for the same.
+    package func sync(_ files: [OpenFile], _ folders: [String]) throws(StorageError) {
+        let failure = Mutex<StorageError?>(nil)
+        func noting(_ call: @escaping @Sendable () throws(StorageError) -> Void) -> SerialThread.Work {
+            { do throws(StorageError) { try call() } catch { failure.withLock { $0 = $0 ?? error } } }
+        }
+        SerialThread.concurrently(
+            files.map { file in noting { () throws(StorageError) in try sync(file) } }
+                + folders.map { folder in noting { () throws(StorageError) in try syncDirectory(folder) } })
+        if let failure = failure.withLock({ $0 }) { throw failure }
     }
 
     package func close(_ file: OpenFile) throws(StorageError) {

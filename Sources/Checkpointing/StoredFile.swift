@@ -1,6 +1,4 @@
-import CSystem
 import Glibc
-import RunSpec
 
 /// A file of a checkpoint as its manifest records it.
 package struct FileRecord: Codable, Hashable, Sendable {
@@ -9,79 +7,6 @@ package struct FileRecord: Codable, Hashable, Sendable {
     package let sha256: String
     /// CRC-32C of every MiB of the file in order, the last one possibly shorter: tells where damage is.
     package let crc32c: [UInt32]
-}
-
-/// Writes one file in pieces of 1 MiB. Its hashes are those of the bytes handed to the disk, also if the source
-/// changed meanwhile.
-package struct FileWriter: ~Copyable {
-    static let pieceBytes = PieceHasher.pieceBytes
-    private let storage: any Storage
-    private let file: OpenFile
-    private let hasher = PieceHasher()
-    /// The piece that is being filled.
-    private var piece: UnsafeMutableRawBufferPointer, filled = 0
-    private(set) var bytes = 0
-
-    /// Creates `path`, lets `fill` append, and returns when the contents are durable. The name is durable only
-    /// after its folder is synced. After a failure the file may be there in part.
-    static func write(
-        _ path: String, to storage: any Storage, fill: (inout FileWriter) throws(StorageError) -> Void
-    ) throws(StorageError) -> FileRecord {
-        let file = try storage.create(path)
-        let record: FileRecord
-        do throws(StorageError) {
-            var writer = FileWriter(storage: storage, file: file)
-            try fill(&writer)
-            try writer.flush()
-            try storage.sync(file)
-            record = writer.finish()
-        } catch {
-            try? storage.close(file)
-            throw error
-        }
-        try storage.close(file)
-        return record
-    }
-
-    /// `write` of bytes that are all there.
-    package static func write(_ bytes: [UInt8], to path: String, storage: any Storage = DiskStorage()) throws(StorageError) {
-        _ = try write(path, to: storage) { writer throws(StorageError) in
-            try bytes.span.withUnsafeBytes { bytes throws(StorageError) in try writer.append(bytes) }
-        }
-    }
-
-    private init(storage: any Storage, file: OpenFile) {
-        self.storage = storage
-        self.file = file
-        piece = hasher.buffer()
-    }
-
-    mutating func append(_ source: UnsafeRawBufferPointer) throws(StorageError) {
-        bytes += source.count
-        var rest = source[...]
-        while !rest.isEmpty {
-            let part = rest.prefix(Self.pieceBytes - filled)
-            piece[filled...].copyBytes(from: part)
-            filled += part.count
-            rest = rest.dropFirst(part.count)
-            if filled == Self.pieceBytes { try flush() }
-        }
-    }
-
-    private mutating func flush() throws(StorageError) {
-        if filled == 0 { return }
-        let all = UnsafeRawBufferPointer(rebasing: piece[..<filled])
-        // Hashed while it is written.
-        hasher.add(own: all)
-        var written = 0
-        while written < filled { written += try storage.write(UnsafeRawBufferPointer(rebasing: all[written...]), to: file) }
-        (piece, filled) = (hasher.buffer(), 0)
-    }
-
-    private consuming func finish() -> FileRecord {
-        let name = file.path.split(separator: "/").last ?? "", hashes = hasher.finish()
-        return FileRecord(name: String(name), bytes: bytes, sha256: hashes.sha256, crc32c: hashes.crc32c)
-    }
 }
 
 /// A file open for reading, closed at the end of its life.

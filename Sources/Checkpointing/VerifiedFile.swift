@@ -1,3 +1,5 @@
+import Dispatch
+
 /// Reads a file of a checkpoint once, front to back, and compares it with its record: what was read is to be believed
 /// only after `finish`, and may not be changed or freed before it.
 struct VerifiedFile: ~Copyable {
@@ -5,21 +7,32 @@ struct VerifiedFile: ~Copyable {
     private let record: FileRecord
     private var position = 0
     private let hasher = PieceHasher()
+    /// Where what is skipped goes: pieces in turn, each free again once it is hashed.
+    private var scratch: UnsafeMutableRawBufferPointer?, nextPiece = 0
+    private let free = DispatchSemaphore(value: 0)
+    private static let scratchPieces = 4
+
+    init(folder: String, _ record: FileRecord) throws(CheckpointDamage) {
+        file = try Self.open(folder: folder, record)
+        self.record = record
+    }
+
+    deinit {
+        hasher.wait()
+        scratch?.deallocate()
+    }
 
     /// Opens the file and compares its size.
-    init(folder: String, _ record: FileRecord) throws(CheckpointDamage) {
-        let file = try Self.open("\(folder)/\(record.name)", absent: .fileMissing(record.name))
+    static func open(folder: String, _ record: FileRecord) throws(CheckpointDamage) -> ReadableFile {
+        let file = try open("\(folder)/\(record.name)", absent: .fileMissing(record.name))
         if file.size < record.bytes {
             throw .truncated(file: record.name, foundBytes: file.size, expectedBytes: record.bytes)
         }
         if file.size > record.bytes {
             throw .tooLong(file: record.name, foundBytes: file.size, expectedBytes: record.bytes)
         }
-        self.file = file
-        self.record = record
+        return file
     }
-
-    deinit { hasher.wait() }
 
     static func open(_ path: String, absent: CheckpointDamage) throws(CheckpointDamage) -> ReadableFile {
         do throws(StorageError) {
@@ -53,11 +66,22 @@ struct VerifiedFile: ~Copyable {
     mutating func skip(_ count: Int) throws(CheckpointDamage) {
         var rest = count
         while rest > 0 {
-            let part = UnsafeMutableRawBufferPointer(rebasing: hasher.buffer().prefix(rest))
+            let part = UnsafeMutableRawBufferPointer(rebasing: freePiece().prefix(rest))
             try fill(part)
-            hasher.add(own: UnsafeRawBufferPointer(part))
+            hasher.add(UnsafeRawBufferPointer(part)) { [free] in free.signal() }
             rest -= part.count
         }
+    }
+
+    /// The next piece of the scratch memory; waits until it is free.
+    private mutating func freePiece() -> UnsafeMutableRawBufferPointer {
+        if scratch == nil {
+            scratch = .allocate(byteCount: Self.scratchPieces * PieceHasher.pieceBytes, alignment: 4096)
+            for _ in 0..<Self.scratchPieces { free.signal() }
+        }
+        free.wait()
+        defer { nextPiece = (nextPiece + 1) % Self.scratchPieces }
+        return UnsafeMutableRawBufferPointer(rebasing: scratch![nextPiece * PieceHasher.pieceBytes..<(nextPiece + 1) * PieceHasher.pieceBytes])
     }
 
     /// The header of a safetensors file, read from its start; the data comes next.

@@ -13,8 +13,8 @@ struct CheckpointProcess {
     let process: WorkerProcess
     let generation: Int
     var row: CheckpointRow
-    /// When it was last seen to do something, and the processor time it had used then.
-    var movedNanoseconds: UInt64, usedNanoseconds: UInt64 = 0
+    /// When it was last seen to do something, and the processor time of its threads then.
+    var movedNanoseconds: UInt64, kernel = KernelTime()
 }
 
 extension Launcher {
@@ -58,10 +58,10 @@ extension Launcher {
 
     /// A writer that neither computes nor waits for the disk has hung, and keeps its generation pinned.
     private func watchWriter() throws {
-        guard let pid = writer?.process.pid, let kernel = KernelTime(of: pid) else { return }
-        let now = MonotonicClock.nanoseconds(), state = processState(pid)
-        if kernel.running + kernel.waiting > writer!.usedNanoseconds || state == "D" || state == "R" {
-            (writer!.movedNanoseconds, writer!.usedNanoseconds) = (now, kernel.running + kernel.waiting)
+        guard let pid = writer?.process.pid, let activity = ThreadActivity(of: pid) else { return }
+        let now = MonotonicClock.nanoseconds()
+        if activity.kernel != writer!.kernel || !activity.states.isDisjoint(with: ["D", "R"]) {
+            (writer!.movedNanoseconds, writer!.kernel) = (now, activity.kernel)
         } else if now - writer!.movedNanoseconds > Self.writerStandstillNanoseconds {
             try noteFaults()
             writer!.row.status = "the writer stood still for \(Self.writerStandstillNanoseconds / 1_000_000_000) s and was ended"
@@ -98,7 +98,8 @@ extension Launcher {
         return (false, "checkpoint step-\(done.row.step) was not written: \(done.row.status)")
     }
 
-    /// The state the session ends with, made durable before the launcher goes. A writer that somebody kills is replaced.
+    /// The state the session ends with, made durable before the launcher goes. A writer that fails is replaced: what it met
+    /// may be over, like a kill, or a disk that was full.
     /// - Throws: when it is interrupted for the second time.
     func finalCheckpoint() throws -> (durable: Bool, said: String) {
         let began = MonotonicClock.nanoseconds()
@@ -118,7 +119,7 @@ extension Launcher {
             if let failure = try startWriter(generation: generation, alone: true) { return (false, failure) }
             guard let end = try awaitWriter() else { break }
             last = try finishWriter(end)
-            guard case .signalled = end.exit, attempt < Self.finalWritersMaximum else { break }
+            if last.durable || attempt == Self.finalWritersMaximum { break }
             notify(.message("\(last.said); once more"))
         }
         return last

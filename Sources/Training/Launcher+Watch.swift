@@ -15,23 +15,50 @@ struct Watch {
     var kernel = KernelTime()
 }
 
-/// What `/proc/…/schedstat` says of a process's first thread, in nanoseconds.
-struct KernelTime {
-    var running: UInt64 = 0, waiting: UInt64 = 0
+/// What `schedstat` in `/proc` says of threads, in nanoseconds.
+package struct KernelTime: Hashable, Sendable {
+    package var running: UInt64 = 0, waiting: UInt64 = 0
 
     init() {}
 
-    init?(of pid: pid_t) {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/schedstat", encoding: .utf8) else { return nil }
+    /// Of the first thread of a process.
+    package init?(of pid: pid_t) { self.init(folder: "/proc/\(pid)") }
+
+    /// - Parameter folder: of a process or a thread.
+    fileprivate init?(folder: String) {
+        guard let text = try? String(contentsOfFile: folder + "/schedstat", encoding: .utf8) else { return nil }
         let fields = text.split(separator: " ")
         guard fields.count > 1, let running = UInt64(fields[0]), let waiting = UInt64(fields[1]) else { return nil }
         (self.running, self.waiting) = (running, waiting)
     }
 }
 
-/// The letter by which the kernel says what a process does: R runs or could, S sleeps, D waits for a disk, T is stopped.
-func processState(_ pid: pid_t) -> Character? {
-    (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8))?.split(separator: ")").last?.first { $0 != " " }
+/// What all threads of a process do. Each figure of the sum only grows, but a thread that ends takes its own along.
+package struct ThreadActivity {
+    package private(set) var kernel = KernelTime()
+    /// As `processState`, of each.
+    package private(set) var states: Set<Character> = []
+
+    /// nil when there is no such process.
+    package init?(of pid: pid_t) {
+        guard let threads = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task") else { return nil }
+        for thread in threads {
+            let folder = "/proc/\(pid)/task/\(thread)"
+            // It may have ended by now.
+            guard let time = KernelTime(folder: folder) else { continue }
+            kernel.running += time.running
+            kernel.waiting += time.waiting
+            if let state = threadState(folder: folder) { states.insert(state) }
+        }
+    }
+}
+
+/// The letter by which the kernel says what the first thread of a process does: R runs or could, S sleeps, D waits for a
+/// disk, T is stopped.
+func processState(_ pid: pid_t) -> Character? { threadState(folder: "/proc/\(pid)") }
+
+private func threadState(folder: String) -> Character? {
+    (try? String(contentsOfFile: folder + "/stat", encoding: .utf8))?.split(separator: ")").last?.first { $0 != " " }
 }
 
 /// Hangs are found by the lack of progress. A worker that has something to do and records nothing new is suspected;

@@ -232,7 +232,10 @@ extension Launcher {
         outcome = isComplete ? .finished : .interrupted
         let last = try finalCheckpoint()
         // The run is not over before its result is safe: `resume` writes it again.
-        if !last.durable { throw UserError(.unwritable, last.said) }
+        guard last.durable else {
+            keepsSegment = true
+            throw UserError(.unwritable, last.said)
+        }
         if outcome == .finished { try ledger.setFact(RunFact.finalDigest, finalDigest()) }
         let peaks = slotRows.indices.map { shared.peakFlops($0) }.filter { $0 > 0 }
         if let peak = peaks.max() { try ledger.setFact(RunFact.peakFlopsPerWorker, String(peak)) }

@@ -40,7 +40,7 @@ package final class Launcher {
     static let drainNanoseconds: UInt64 = 1_000_000_000
     /// How long workers may take to leave after they are told to.
     static let leaveNanoseconds: UInt64 = 10_000_000_000
-    /// How many writers are started for the last checkpoint, when one after the other is killed.
+    /// How many writers are started for the last checkpoint, when one after the other fails.
     static let finalWritersMaximum = 2
 
     /// What the first replacement of a worker that ended before its first commit waits.
@@ -110,7 +110,7 @@ package final class Launcher {
     var channelTries = 0, mismatches = 0       // since the last commit
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
-    package private(set) var keepsSegment = false
+    package internal(set) var keepsSegment = false
     var outcome = Outcome.finished
     var lastLoss: Double?, lastIncident: String?
     var recentCommits: [(nanoseconds: UInt64, step: Int)] = []
@@ -189,7 +189,8 @@ package final class Launcher {
 
     /// The run cannot go on, but its last committed state lies in memory: make it durable, or leave it there.
     private func rescue() -> String {
-        if (try? finalCheckpoint())?.durable == true { return "checkpoint step-\(step) holds all committed steps" }
+        // Else it is what has just failed.
+        if !keepsSegment, (try? finalCheckpoint())?.durable == true { return "checkpoint step-\(step) holds all committed steps" }
         killWriter()
         if sendsMessages { return "`headway resume \(folder.path)` goes on from the newest checkpoint" }
         keepsSegment = true

@@ -163,7 +163,7 @@ final class TrainStep {
             shared.countLeaf(slot, late: late)
             target = max(target, context.faults.slowed(leafNanoseconds))
         }
-        sleep(until: began + target)
+        MonotonicClock.sleep(until: began + target)
     }
 
     private func evaluate<P: Peers>(_ unit: Int, _ step: Int, _ peers: P) throws(P.Failure) {
@@ -226,15 +226,5 @@ extension SharedState {
     func pointers(generation: Int) -> StatePointers {
         StatePointers(parameters: state(generation: generation, part: 0), firstMoment: state(generation: generation, part: 1),
             secondMoment: state(generation: generation, part: 2))
-    }
-}
-
-/// Sleeps until `nanoseconds` of the monotonic clock, through signals.
-func sleep(until nanoseconds: UInt64) {
-    var now = MonotonicClock.nanoseconds()
-    while now < nanoseconds {
-        var left = timespec(tv_sec: Int((nanoseconds - now) / 1_000_000_000), tv_nsec: Int((nanoseconds - now) % 1_000_000_000))
-        nanosleep(&left, nil)
-        now = MonotonicClock.nanoseconds()
     }
 }

@@ -123,12 +123,17 @@ private struct DiskBench {
         let measurements: [() throws -> Void] = [
             { result.plainWrite = try seconds { try writePlain() } }, { result.save = try seconds { try save(step: round) } },
         ]
-        for measure in round % 2 == 0 ? measurements : measurements.reversed() { try measure() }
+        for measure in round % 2 == 0 ? measurements : measurements.reversed() {
+            // What was written or freed before is no longer the disk's business.
+            sync()
+            try measure()
+        }
         // Not the pages that were just written, but the disk.
         try dropPages(of: store.files(ofStep: round) + [plain])
         result.plainRead = try seconds { try readPlain() }
         result.load = try seconds { try load(step: round) }
         _ = try store.prune(KeepRules(last: 2))
+        try DiskStorage().remove(plain)
         return result
     }
 

@@ -150,8 +150,8 @@ import Testing
 
     @Test(arguments: syncs.map(Mutation.without) + [
         .syncedAfterRename("weights.safetensors"), .syncedAfterRename("optimizer.safetensors"),
-        .syncedAfterRename("manifest.json.tmp"), .renamedBefore("weights.safetensors"),
-        .renamedBefore("optimizer.safetensors"), .renamedBefore("manifest.json.tmp"), .prunedInPlace,
+        .syncedAfterRename("manifest.json"), .renamedBefore("weights.safetensors"),
+        .renamedBefore("optimizer.safetensors"), .renamedBefore("manifest.json"), .prunedInPlace,
     ])
     func `no step of the protocol can be left out or moved unseen`(mutation: Mutation) throws {
         var applied = 0, violation: String?

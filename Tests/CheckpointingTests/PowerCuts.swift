@@ -5,7 +5,7 @@ import Foundation
 final class SmallState {
     static let entries = [
         StateEntry(name: "wte", shape: [11, 100], offset: 0, count: 1100),
-        StateEntry(name: "ln", shape: [3], offset: 1102, count: 3),
+        StateEntry(name: "ln", shape: [3], offset: 1100, count: 3),
     ]
     var blocks: [[Float]]
 
@@ -13,7 +13,7 @@ final class SmallState {
     init(_ hash: String? = nil) {
         let seed = hash?.utf8.reduce(0) { ($0 * 31 + Int($1)) % 9973 }
         blocks = (0..<3).map { block in
-            var floats = [Float](repeating: 0, count: 1106)
+            var floats = [Float](repeating: 0, count: 1105)
             for entry in Self.entries {
                 guard let seed else { break }
                 for i in 0..<entry.count { floats[entry.offset + i] = Float(i * 3 + block) / 7 + Float(seed) }

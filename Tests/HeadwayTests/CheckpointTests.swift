@@ -108,7 +108,10 @@ extension HeadwayCommand {
             command.finish()
             #expect(command.end == .exited(Int(UserError.Status.unwritable.rawValue)), "\(command.complaint)")
             #expect(command.errors.hasPrefix("headway: ") && command.errors.split(separator: "\n").count == 1, "\(command.complaint)")
+            #expect(command.errors.contains("; step 240 stays in shared memory, `headway resume"), "\(command.complaint)")
             #expect(run.processes.isEmpty)
+            // Two writers tried, and nobody after them.
+            #expect(try run.record.checkpoints.map(\.durableNanoseconds) == [nil, nil])
             try FileManager.default.removeItem(atPath: folder)
             try run.expectFinished(run.resume(), Self.settings, steps: 240)
         }
