@@ -56,7 +56,7 @@ package struct Execution: Sendable {
 /// Counts of executions and tokens by fate.
 package struct Fates: Sendable {
     package private(set) var executions: [Execution]
-    /// Leaves that a commit credits to a replica that has no record of executing them.
+    /// Leaves that a commit credits to a replica that has no record of executing them, or whose stages are not all there.
     package let missing: [MissingExecution]
     /// Tokens that carried loss in the commits of the lineage.
     package let committedTokens: Int
@@ -79,17 +79,18 @@ package struct Fates: Sendable {
 
     init(_ record: RunRecord, _ lineage: Lineage, _ log: inout FlightLog) {
         var executions = Fates.collect(&log)
-        // For each commit and leaf, the execution whose gradient it used.
-        var credited: [[Int?]] = record.commits.map { Array(repeating: nil, count: $0.leafReplicas.count) }
+        let stages = Stages(record)
+        // For each commit and leaf, the execution of each replica whose gradient it used: one, or one for each stage.
+        var credited: [[[Int: Int]]] = record.commits.map { Array(repeating: [:], count: $0.leafReplicas.count) }
         for index in executions.indices {
             let e = executions[index]
             guard case .commit(let row) = lineage.attempt(session: e.place.session, step: e.step, at: e.start) else { continue }
             executions[index].commit = row
             let credits = record.commits[row].leafReplicas
-            guard e.leaf < credits.count, credits[e.leaf] == e.replica else { continue }
+            guard e.leaf < credits.count, stages.group(of: credits[e.leaf], view: e.view).contains(e.replica) else { continue }
             // The last complete one, or else the last.
-            if let other = credited[row][e.leaf], executions[other].isComplete, !e.isComplete { continue }
-            credited[row][e.leaf] = index
+            if let other = credited[row][e.leaf][e.replica], executions[other].isComplete, !e.isComplete { continue }
+            credited[row][e.leaf][e.replica] = index
         }
         for index in executions.indices {
             let (fate, incident) = Fates.settle(executions[index], index, credited, record, lineage, executions)
@@ -97,17 +98,21 @@ package struct Fates: Sendable {
         }
         var missing: [MissingExecution] = []
         for row in lineage.rows {
-            for (leaf, replica) in record.commits[row].leafReplicas.enumerated() where credited[row][leaf] == nil {
-                missing.append(MissingExecution(step: record.commits[row].step, leaf: leaf, replica: replica))
+            let commit = record.commits[row]
+            for (leaf, replica) in commit.leafReplicas.enumerated() {
+                for one in stages.group(of: replica, view: commit.view) where credited[row][leaf][one] == nil {
+                    missing.append(MissingExecution(step: commit.step, leaf: leaf, replica: one))
+                }
             }
         }
         self.executions = executions
         self.missing = missing
         counts = executions.reduce(into: [:]) { $0[$1.fate, default: 0] += 1 }
         committedTokens = lineage.rows.reduce(0) { $0 + record.commits[$1].tokens }
-        let tokensPerLeaf = record.tokensPerLeaf
-        let thrownAway = executions.count { [.lost, .aborted, .duplicate, .vetoed, .pending].contains($0.fate) }
-        processedTokens = record.commits.reduce(0) { $0 + $1.tokens } + thrownAway * tokensPerLeaf
+        // Of stages each has a part of the work on a microbatch's tokens.
+        let thrownAway = executions.filter { [.lost, .aborted, .duplicate, .vetoed, .pending].contains($0.fate) }
+            .reduce(into: [Int: Int]()) { $0[stages.count(session: $1.place.session), default: 0] += 1 }
+        processedTokens = record.commits.reduce(0) { $0 + $1.tokens } + thrownAway.reduce(0) { $0 + $1.value * record.tokensPerLeaf / $1.key }
     }
 
     /// Reads the executions out of the flights and marks their spans.
@@ -115,23 +120,22 @@ package struct Fates: Sendable {
         var executions: [Execution] = []
         for l in log.lives.indices {
             let (replica, place) = (log.lives[l].row.replica, log.lives[l].place)
-            var open: Int?
+            // By leaf: a stage has several in flight.
+            var open: [Int: Int] = [:]
             for s in log.lives[l].spans.indices {
                 let span = log.lives[l].spans[s]
-                if span.phase == .stalled || span.phase == .transfer { continue }
-                guard span.phase == .forward || span.phase == .backward else { open = nil; continue }
+                if [.regroup, .awaitLeaves, .awaitCommit].contains(span.phase) { open = [:] }
+                guard span.phase == .forward || span.phase == .backward else { continue }
                 let wasInterrupted = s > 0 && [.stalled, .transfer].contains(log.lives[l].spans[s - 1].phase)
-                let continues = (span.phase == .backward || wasInterrupted) && open.map {
-                    executions[$0].leaf == span.unit && executions[$0].step == span.step
-                } ?? false
+                let continues = (span.phase == .backward || wasInterrupted) && open[span.unit].map { executions[$0].step == span.step } ?? false
                 if !continues {
-                    open = executions.count
+                    open[span.unit] = executions.count
                     executions.append(Execution(
                         replica: replica, place: place, step: span.step, leaf: span.unit, view: span.view,
                         start: span.start, end: span.end, computeNanoseconds: 0, isComplete: false, died: false,
                         commit: nil, fate: .pending, incident: nil))
                 }
-                guard let index = open else { continue }
+                guard let index = open[span.unit] else { continue }
                 log.lives[l].spans[s].execution = index
                 executions[index].end = span.end
                 if span.ending != .gap { executions[index].computeNanoseconds += span.nanoseconds - span.runDelay }
@@ -143,10 +147,10 @@ package struct Fates: Sendable {
     }
 
     private static func settle(
-        _ e: Execution, _ index: Int, _ credited: [[Int?]], _ record: RunRecord, _ lineage: Lineage, _ all: [Execution]
+        _ e: Execution, _ index: Int, _ credited: [[[Int: Int]]], _ record: RunRecord, _ lineage: Lineage, _ all: [Execution]
     ) -> (Fate, incident: Int?) {
-        let winner = e.commit.flatMap { e.leaf < credited[$0].count ? credited[$0][e.leaf] : nil }
-        if let row = e.commit, winner == index {
+        let winners = e.commit.flatMap { e.leaf < credited[$0].count ? credited[$0][e.leaf] : nil } ?? [:]
+        if let row = e.commit, winners[e.replica] == index {
             if record.commits[row].isVetoed, lineage.contains[row] { return (.vetoed, lineage.vetoIncident[row]) }
             return lineage.contains[row] ? (.committed, nil) : (.superseded, lineage.rewindIncident[row])
         }
@@ -157,7 +161,7 @@ package struct Fates: Sendable {
         }
         let decided = e.commit.map { record.commits[$0].nanoseconds } ?? .max
         let cause = record.cause(session: e.place.session, after: e.start, until: decided)
-        if e.isComplete, let winner, all[winner].start < e.end { return (.duplicate, cause) }
+        if e.isComplete, winners.values.contains(where: { all[$0].start < e.end }) { return (.duplicate, cause) }
         // Computed elsewhere once more, on purpose.
         if e.isComplete, let row = e.commit, record.rechecks.contains(where: { $0.step == record.commits[row].step - 1 && $0.leaf == e.leaf && $0.replicas.contains(e.replica) }) {
             return (.duplicate, cause)
@@ -167,7 +171,36 @@ package struct Fates: Sendable {
     }
 }
 
+/// Which workers computed microbatches together: where layers are divided among stages, those of a data-parallel group.
+struct Stages {
+    private let bySession: [Int: Int]
+    /// (view): members by rank, and how many in a row are a group; only where there are stages.
+    private let views: [Int: (members: [Int], stages: Int)]
+
+    init(_ record: RunRecord) {
+        bySession = record.stages
+        views = record.views.reduce(into: [:]) { [bySession] in
+            if let stages = bySession[$1.session], stages > 1 { $0[$1.view] = ($1.members, stages) }
+        }
+    }
+
+    func count(session: Int) -> Int { bySession[session] ?? 1 }
+
+    func group(of replica: Int, view: Int) -> ArraySlice<Int> {
+        guard let (members, stages) = views[view], let rank = members.firstIndex(of: replica), members.count % stages == 0 else { return [replica] }
+        let first = rank / stages * stages
+        return members[first..<first + stages]
+    }
+}
+
 extension RunRecord {
+    /// How many stages the layers were divided among, by session; one where nothing is said.
+    var stages: [Int: Int] {
+        sessions.reduce(into: [:]) { counts, row in
+            if let stages = facts[RunFact.stages(session: row.session)].flatMap({ Int($0) }), stages > 0 { counts[row.session] = stages }
+        }
+    }
+
     /// Loss-carrying tokens of one microbatch: the same for every leaf.
     package var tokensPerLeaf: Int {
         if let tokens = facts[RunFact.tokensPerStep].flatMap({ Int($0) }), let leaves = facts[RunFact.microbatches].flatMap({ Int($0) }), leaves > 0 {

@@ -24,7 +24,10 @@ extension Verification {
         let hashes = account.commits.reduce(into: [String: CommitRow]()) { $0[$1.stateHash + "\($1.step)"] = $1 }
         let committed = Double(hashes.values.reduce(0) { $0 + $1.tokens })
         let perLeaf = (record.facts[RunFact.tokensPerStep].flatMap { Double($0) } ?? 0) / (record.facts[RunFact.microbatches].flatMap { Double($0) } ?? 1)
-        let thrownAway = Double(account.fates.executions.count { $0.fate != .committed })
+        let stages = record.stages
+        let others = Dictionary(grouping: account.fates.executions.filter { $0.fate != .committed }) { stages[$0.place.session] ?? 1 }
+        // An execution has all of a microbatch's tokens, or a stage's part of them; whole ones are counted.
+        let tokens = others.reduce(0) { $0 + (Double($1.value.count) * perLeaf / Double($1.key)).rounded(.down) }
         let alive = record.replicas.reduce(0.0) { $0 + Double(lifetime($1, record)) }
         let leaves = account.fates.executions.filter { $0.fate == .committed }.map { Double($0.computeNanoseconds) }.sorted()
         let typical = leaves.isEmpty ? 0 : leaves[(leaves.count - 1) / 2]
@@ -44,9 +47,9 @@ extension Verification {
             Figure(name: "cost", reported: h.cost, recomputed: budget / 1e9 * price),
         ]
         // Without the size of a step nobody can say how many tokens an execution had that no commit counts.
-        if perLeaf > 0 || thrownAway == 0 {
-            figures.append(Figure(name: "processed tokens", reported: Double(h.processedTokens), recomputed: committed + thrownAway * perLeaf))
-            figures.append(Figure(name: "token goodput", reported: h.tokenGoodput, recomputed: ratio(committed, committed + thrownAway * perLeaf)))
+        if perLeaf > 0 || others.isEmpty {
+            figures.append(Figure(name: "processed tokens", reported: Double(h.processedTokens), recomputed: committed + tokens))
+            figures.append(Figure(name: "token goodput", reported: h.tokenGoodput, recomputed: ratio(committed, committed + tokens)))
         }
         return figures
     }

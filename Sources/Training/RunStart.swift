@@ -293,6 +293,7 @@ extension PreparedRun {
             try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
             try ledger.setFact(RunFact.policy, options.policy.rawValue)
             try ledger.setFact(RunFact.spares, String(options.spares))
+            if options.stages > 1 { try ledger.setFact(RunFact.stages(session: start.session), String(options.stages)) }
             for (index, fault) in options.faults.enumerated() {
                 try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
             }

@@ -9,17 +9,18 @@ extension TrainStep {
     func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
         try evaluateInPipeline(step, due, exchange, pipeline)
         let leaves = exchange.leaves
-        var gradients: [Int: UInt64] = [:]
+        // (index): what the forward pass took.
+        var took: [Int: UInt64] = [:]
         try pipeline.begin(leaves.count, isTraining: true)
         for (pass, index) in Pipeline.schedule(stage: pipeline.stage, of: pipeline.stages, microbatches: leaves.count) {
             let leaf = leaves.lowerBound + index, began = MonotonicClock.nanoseconds()
             switch pass {
             case .forward:
                 try forward(leaf: leaf, index, step, exchange, pipeline)
-                gradients[index] = MonotonicClock.nanoseconds() - began
+                took[index] = MonotonicClock.nanoseconds() - began
             case .backward:
                 try backward(leaf: leaf, index, step, exchange, pipeline)
-                shared.noteLeaf(slot, nanoseconds: gradients.removeValue(forKey: index)! + MonotonicClock.nanoseconds() - began)
+                shared.noteLeaf(slot, nanoseconds: took.removeValue(forKey: index)! + MonotonicClock.nanoseconds() - began)
             }
         }
         try pipeline.end()
@@ -38,6 +39,7 @@ extension TrainStep {
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
         pipeline.transformer(index).forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: dropout)
         try pipeline.sendOutput(index)
+        context.enter(.glue, step)
     }
 
     private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
