@@ -297,7 +297,8 @@ uint64_t cs_tcp_bytes_sent(void) {
     for (struct dirent *entry; (entry = readdir(open));) {
         struct tcp_info info = {0};
         socklen_t length = sizeof info;
-        if (entry->d_name[0] != '.' && getsockopt(atoi(entry->d_name), IPPROTO_TCP, TCP_INFO, &info, &length) == 0) sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+        if (entry->d_name[0] != '.' && getsockopt(atoi(entry->d_name), IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
+            sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes;
     }
     closedir(open);
     return sum;

@@ -34,8 +34,8 @@ package enum ExchangeActivity { case adding, waiting }
 package struct TreeExchange {
     private let group: MessageGroup
     private let segments: [Segment]
-    /// Segments whose parts may be under way to an owner.
-    private static let window = 4
+    /// Segments whose `parts`, the others' nodes, may be under way to an owner: fewer where each has many.
+    private static func window(parts: Int) -> Int { min(4, max(2, 16 / max(1, parts))) }
 
     package init(_ group: MessageGroup, _ segments: [Segment]) { (self.group, self.segments) = (group, segments) }
 
@@ -43,7 +43,9 @@ package struct TreeExchange {
 
     /// Bytes that the parts of others' sums land in, at most.
     /// - Parameter parts: nodes of all others.
-    package static func landingBytes(parts: Int) -> Int { window * parts * Segment.bytesMaximum }
+    package static func landingBytes(parts: Int, parameterFloats: Int) -> Int {
+        window(parts: parts) * parts * max(Segment.bytesMaximum, parameterFloats * 4 / SharedLayout.chunkCount)
+    }
 
     /// The group's landing place, at least so long.
     private func memory(floats: Int) -> PrivateMemory {
@@ -65,10 +67,10 @@ package struct TreeExchange {
         held: [[TreeNode]], mine: [PrivateMemory], layout: SharedLayout, scale: Float, into sum: UnsafeMutablePointer<Float>,
         activity: (ExchangeActivity) -> Void, squares: (Int, Double) -> Void, done: (Segment) throws -> Void
     ) throws {
-        let rank = group.rank, own = owned(by: rank), window = Self.window
+        let rank = group.rank, own = owned(by: rank)
         // (slot of the window, peer, node): a segment's part.
         let longest = own.map { segments[$0].floats.count }.max() ?? 0
-        let parts = peers.map { held[$0].count }
+        let parts = peers.map { held[$0].count }, window = Self.window(parts: parts.reduce(0, +))
         let staging = memory(floats: min(window, own.count) * parts.reduce(0, +) * longest)
         var landing: [[MessageRegion]] = []
         var place = 0

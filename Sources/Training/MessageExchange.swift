@@ -43,7 +43,8 @@ final class MessageExchange: GradientExchange {
     private var channels: Channels?
     /// The members of the last group, when it is gone.
     private var before: [Int] = []
-    private var sentBefore = 0
+    /// Bytes sent: over groups that are gone, and in all as last seen. Sockets that a peer has closed are not seen any more.
+    private var sentBefore = 0, sent = 0
 
     /// A group and the plan it works by.
     private struct Channels {
@@ -231,7 +232,6 @@ final class MessageExchange: GradientExchange {
             try context.wait { shared.depositWanted == step || shared.depositStep == step }
             try deposit(step)
         }
-        measure()
         watch.end()
         channels?.group.close()
     }
@@ -267,8 +267,11 @@ final class MessageExchange: GradientExchange {
 
     private func measure() {
         guard context.instrumented else { return }
-        shared.setMeasured(context.slot, sentBytes: sentBefore + Int(cs_tcp_bytes_sent()), residentBytes: Int(cs_private_bytes()))
+        noteSent()
+        shared.setMeasured(context.slot, sentBytes: sent, residentBytes: Int(cs_private_bytes()))
     }
+
+    private func noteSent() { sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent())) }
 
     // MARK: Groups
 
@@ -330,7 +333,8 @@ final class MessageExchange: GradientExchange {
     private func drop() {
         watch.watch(nil)
         guard let channels else { return }
-        sentBefore += Int(cs_tcp_bytes_sent())
+        noteSent()
+        sentBefore = sent
         channels.group.close()
         before = channels.members
         (self.channels, rounds) = (nil, nil)

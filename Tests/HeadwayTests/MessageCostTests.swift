@@ -9,10 +9,12 @@ import Training
 extension HeadwayCommand {
     /// What messages cost, as the kernel counts it, against the formulas.
     @Suite(.enabled(if: Messages.areAvailable, "built without Gloo")) struct MessageCosts {
+        private static let shardings = ["ddp", "zero1", "zero1+shadow"]
+
         /// A model so large that what is not floats does not matter. Nobody helps another, so that everybody has the same
         /// leaves in each step.
-        private static func train(_ run: TestRun, workers: Int, _ sharding: String, width: Int, steps: Int) throws -> (record: RunRecord, parameters: ParameterLayout) {
-            let settings = ["steps=\(steps)", "model.width=\(width)", "model.hidden=\(4 * width)", "data.validation=0", "checkpoint.every=0"]
+        private static func train(_ run: TestRun, workers: Int, _ sharding: String, width: Int, layers: Int, steps: Int) throws -> (record: RunRecord, parameters: ParameterLayout) {
+            let settings = ["steps=\(steps)", "model.width=\(width)", "model.hidden=\(4 * width)", "model.layers=\(layers)", "data.validation=0", "checkpoint.every=0", "schedule.warmup=1"]
             let command = try run.train(workers: workers, settings, options: ["--transport", "gloo", "--sharding", sharding, "--policy", "discard"])
             try #require(command.finish() == .exited(0), "\(command.complaint)")
             let record = try run.record
@@ -30,9 +32,9 @@ extension HeadwayCommand {
             return WorkerCosts(parameterFloats: parameters.count, workers: workers, keptShare: sharding == "ddp" ? 1 : sharding == "zero1" ? share : min(1, 2 * share))
         }
 
-        @Test(arguments: 2...4, MessageRuns.shardings)
+        @Test(arguments: 2...4, shardings)
         func `workers send the bytes of the formula, within half a percent`(workers: Int, sharding: String) throws {
-            let steps = 6, (record, parameters) = try Self.train(TestRun(), workers: workers, sharding, width: 192, steps: steps)
+            let steps = 6, (record, parameters) = try Self.train(TestRun(), workers: workers, sharding, width: 192, layers: 2, steps: steps)
             let sent = try record.replicas.map { Double(try #require($0.sentBytes)) / Double(workers * steps) }.reduce(0, +)
             let held = record.replicas.map { replica in
                 let mine = Set(Self.leaves(record, replica))
@@ -42,9 +44,9 @@ extension HeadwayCommand {
             #expect(abs(sent / expected - 1) < 0.005, "\(sent) of \(expected) bytes a worker and step, nodes \(held), \(parameters.count) parameters")
         }
 
-        @Test(arguments: [2, 3], MessageRuns.shardings)
+        @Test(arguments: [2, 3], shardings)
         func `workers have the memory of the formula, within five percent`(workers: Int, sharding: String) throws {
-            let run = try TestRun(), (record, parameters) = try Self.train(run, workers: workers, sharding, width: 512, steps: 3)
+            let run = try TestRun(), (record, parameters) = try Self.train(run, workers: workers, sharding, width: 512, layers: 3, steps: 3)
             let config = try RunFolder(run.path).read().0, costs = Self.costs(parameters, workers: workers, sharding)
             let activations = Transformer(config.model, sequences: config.sequencesPerMicrobatch).bytes
             for replica in record.replicas {
@@ -53,7 +55,7 @@ extension HeadwayCommand {
                     let theirs = Set(Self.leaves(record, other))
                     return sum + TreeNode.covering(leaves: record.commits[0].leafReplicas.count, theirs.contains).count
                 }
-                let expected = costs.privateBytes(leaves: leaves, landing: TreeExchange.landingBytes(parts: parts), activations: activations)
+                let expected = costs.privateBytes(leaves: leaves, landing: TreeExchange.landingBytes(parts: parts, parameterFloats: parameters.count), activations: activations)
                 let measured = Double(try #require(replica.residentBytes))
                 #expect(abs(measured / expected - 1) < 0.05, "\(measured) of \(expected) bytes, leaves \(leaves), \(parameters.count) parameters, \(activations) bytes of activations")
             }

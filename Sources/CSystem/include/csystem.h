@@ -59,7 +59,7 @@ int cs_enter_network(int fd);
 int cs_can_listen(const char *host);
 
 // --- What this process has used ------------------------------------------------------------------------------
-/// Bytes that the TCP sockets which are open now have sent, headers of TCP and repetitions not counted.
+/// Bytes that the TCP sockets which are open now have sent or are to send, headers of TCP and repetitions not counted.
 uint64_t cs_tcp_bytes_sent(void);
 /// Bytes of memory that are this process's alone and present (`RssAnon`).
 uint64_t cs_private_bytes(void);
