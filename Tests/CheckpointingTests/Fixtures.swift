@@ -74,7 +74,7 @@ extension Manifest {
         Manifest(
             step: step, parent: step > 20 ? step - 20 : nil, run: "run-1", traits: .sample,
             stateHash: stateHash ?? "state-\(step)", createdUnixSeconds: 1_700_000_000 + step,
-            pastUpdates: PastUpdates((max(1, step - 40)...max(1, step)).map { .init(step: $0, norm: $0 % 5 == 0 ? nil : 1 / Double($0), isVetoed: $0 % 5 == 0) }))
+            pastUpdates: PastUpdates(stride(from: max(1, step - 40), through: step, by: 1).map { .init(step: $0, norm: $0 % 5 == 0 ? nil : 1 / Double($0), isVetoed: $0 % 5 == 0) }))
     }
 }
 
