@@ -123,7 +123,7 @@ extension Launcher {
         }
         let done = recheck!
         recheck = nil
-        shared.setHelps(description.options.lossPolicy == .elastic)
+        shared.setHelps(description.options.helps)
         for (leaf, entry) in done.leaves.sorted(by: { $0.key < $1.key }) { try settle(leaf, entry, step) }
         return makesSense ? .accept : .leaveOut
     }

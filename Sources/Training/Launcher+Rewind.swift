@@ -34,7 +34,7 @@ extension Launcher {
         try noteSetback(.rewind, to: older)
         (step, stateHash, pastUpdates, recheck) = (older, hash, past, nil)
         (late, mark, retryStep, checkpointStep) = (nil, nil, nil, min(checkpointStep, older))
-        shared.setHelps(description.options.lossPolicy == .elastic)
+        shared.setHelps(description.options.helps)
         commits = CommitMachine(committed: step, lastStep: config.steps)
         if stopWanted { _ = commits.receive(.stopRequested) }
         evaluated = try ledger.hasEvaluation(step: step) ? step : nil

@@ -203,7 +203,7 @@ package final class Launcher {
         PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
         shared.setDeposit(step: step)
         recentStates = [shared.currentGeneration: (step, stateHash, pastUpdates)]
-        shared.setHelps(description.options.lossPolicy == .elastic)
+        shared.setHelps(description.options.helps)
         setProbe()
         shared.announce(step: step, current: shared.currentGeneration, next: shared.nextGeneration, stop: false)
         for slot in 0..<description.options.slots { try spawn(slot) }

@@ -65,6 +65,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them; where
     /// each has a stage nobody can go on without the others.
     var lossPolicy: LossPolicy { stages > 1 ? .restart : policy == .elastic && sharding.isInRounds ? .discard : policy }
+    /// Whether idle workers take over leaves that others own. With messages a leaf elsewhere is one more node to send.
+    var helps: Bool { lossPolicy == .elastic && transport == .shared }
     func host(of slot: Int) -> WorkerHost { hosts.flatMap { slot < $0.count ? $0[slot] : nil } ?? .loopback }
     var messageMicroseconds: UInt32 { UInt32(linkMicroseconds ?? 0) }
     /// 0 outside paced mode.

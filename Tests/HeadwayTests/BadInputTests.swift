@@ -115,7 +115,7 @@ extension HeadwayCommand {
             }
         }
 
-        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": 4, \"headwayVersion\": \"0.1.0\"}"])
+        @Test(arguments: ["", "{", "{}", "null", "[1]", "{\"format\": \(RunDescription.currentFormat), \"headwayVersion\": \"0.1.0\"}"])
         func `a description that is damaged is refused`(json: String) throws {
             let run = try TestRun()
             try FileManager.default.createDirectory(atPath: run.path, withIntermediateDirectories: true)
