@@ -19,8 +19,8 @@ final class TrainStep {
     /// What a microbatch takes on the virtual device of paced mode; 0: as long as it takes.
     private let leafNanoseconds: UInt64
     private var allocations = 0
-    /// Whether this process has made a held-out pass, and whether the step under way has its first.
-    private var hasEvaluated = false, evaluatesFirst = false
+    /// Kinds of passes that this process has made, a bit each, and whether the step under way has the first of one.
+    private var passes = 0, hasFirstPass = false
 
     init(_ context: StepContext, _ exchange: any GradientExchange, transformer: Transformer, data: WorkerData, leafNanoseconds: UInt64) {
         (self.context, self.exchange, shared, config, slot) = (context, exchange, context.shared, context.config, context.slot)
@@ -38,7 +38,7 @@ final class TrainStep {
             let step = SharedState.step(of: turn)
             guard !shared.stopRequested, shared.admitted(slot) == context.replica else { return try exchange.leave(step) }
             let allocationsBefore = cs_allocation_count()
-            evaluatesFirst = false
+            hasFirstPass = false
             do {
                 try exchange.begin(step)
                 if step == config.steps {
@@ -48,9 +48,9 @@ final class TrainStep {
                 try compute(step)
                 try exchange.reduce(step)
                 try exchange.update(step)
-                // The first step, and the first held-out pass, touch every buffer and make every type for the first time; from then
-                // on nothing may allocate, but for the messages, which are Gloo's.
-                if stepsHere > 0, !evaluatesFirst, exchange is SharedExchange { allocations += Int(cs_allocation_count() - allocationsBefore) }
+                // The first step, and the first pass of a kind, touch every buffer and make every type for the first time; from
+                // then on nothing may allocate, but for the messages, which are Gloo's.
+                if stepsHere > 0, !hasFirstPass, exchange is SharedExchange { allocations += Int(cs_allocation_count() - allocationsBefore) }
                 shared.setStepAllocations(slot, allocations)
                 stepsHere += 1
                 context.enter(.awaitCommit, step)
@@ -135,6 +135,7 @@ final class TrainStep {
     }
 
     private func compute<P: Peers>(leaf: Int, _ step: Int, _ peers: P) throws(P.Failure) {
+        notePass(0)
         context.enter(.input, step, leaf)
         data.fill(step: step, leaf: leaf)
         let began = MonotonicClock.nanoseconds()
@@ -158,6 +159,11 @@ final class TrainStep {
         context.faults.strike(.publish, step: step)
     }
 
+    private func notePass(_ kind: Int) {
+        if passes >> kind & 1 == 0 { hasFirstPass = true }
+        passes |= 1 << kind
+    }
+
     /// A device slower than this one: a fault's, or the virtual one of paced mode.
     private func pace(since began: UInt64) {
         var target = context.faults.slowed(MonotonicClock.nanoseconds() - began)
@@ -172,7 +178,7 @@ final class TrainStep {
     private func evaluate<P: Peers>(_ unit: Int, _ step: Int, _ peers: P) throws(P.Failure) {
         let units = shared.layout.heldOut
         let parameters = exchange.parameters
-        if !hasEvaluated { (hasEvaluated, evaluatesFirst) = (true, true) }
+        notePass(unit < units.validation ? 1 : unit < units.gradientUnit ? 2 : 3)
         context.enter(unit < units.validation ? .evaluate : .probe, step, unit)
         if unit < units.validation {
             shared.setEvaluationResult(unit, try data.evaluate(unit, transformer, parameters: parameters, peers: peers))
