@@ -28,7 +28,11 @@ extension HeadwayCommand {
         func `where gradients are sharded a crash costs the attempt and leaves no trace`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun()
             let faults = ["crash worker=0 step=3 point=\(point)", "crash worker=1 step=25 point=\(point)"]
-            let record = try run.expectFinished(run.train(workers: 3, faults: faults, options: options(sharding)))
+            let command = try run.train(workers: 3, faults: faults, options: options(sharding)), digest = try TestRun.reference()
+            #expect(command.finish() == .exited(0), "\(command.complaint)")
+            run.expectNothingLeft()
+            let record = try run.record
+            #expect(record.facts[RunFact.finalDigest] == digest)
             #expect(record.incidents.map(\.kind) == [.crash, .crash])
             #expect(record.setbacks.allSatisfy { $0.kind == .discard })
         }
