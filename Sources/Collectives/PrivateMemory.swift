@@ -30,8 +30,6 @@ package final class PrivateMemory {
 package final class PrivateState {
     package let floats: Int
     private let parts: [PrivateMemory]
-    /// The mean gradient of the step, where this worker has it: a vector that the node store has to spare, while it is needed.
-    package var reduced: PrivateMemory?
     package static let generationCount = 2
 
     /// - Parameter floats: of the whole parameter vector.

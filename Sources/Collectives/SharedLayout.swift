@@ -78,7 +78,8 @@ package struct SharedLayout: Equatable, Sendable {
 enum ControlWord: Int {
     case magic, layoutVersion, byteCount, identity
     case bell                  // two 32-bit words: rings, sleepers
-    case view, turn, currentGeneration, nextGeneration, stop
+    case view, viewFrom        // its number, and the first attempt it holds for
+    case turn, currentGeneration, nextGeneration, stop
     case previousGeneration    // one more than its number; 0 when there is none
     case probeStep, gradientStep   // one more than the step; 0 for none
     case helps                 // whether workers may compute leaves that others own

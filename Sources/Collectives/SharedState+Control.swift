@@ -76,12 +76,20 @@ extension SharedState {
 
     /// Announces a view in the middle of a step: the owners of units are already written.
     package func announce(view: Int) {
-        setView(view)
+        setView(view, from: turn >> 32)
         ring()
     }
 
     /// The view that begins with the step announced next.
-    package func setView(_ view: Int) { put(.view, UInt64(view)) }
+    package func setNextView(_ view: Int) { setView(view, from: (turn >> 32) + 1) }
+
+    private func setView(_ view: Int, from attempt: Int) {
+        put(.viewFrom, UInt64(attempt))
+        put(.view, UInt64(view))
+    }
+
+    /// Whether the view holds for the attempt: one that begins with the next step is there a moment before it.
+    package func viewHolds(in turn: Int) -> Bool { Int(value(.viewFrom)) <= turn >> 32 }
 
     /// Makes the state of `generation`, at `step`, the current one for a new launcher. Stamps stay: what was
     /// published of the step under way still counts, and its updates lie where they were going.
@@ -94,6 +102,7 @@ extension SharedState {
         }
         put(.stop, 0)
         if step != committedStep { put(.turn, UInt64(nextTurn(at: step))) }
+        put(.viewFrom, 0)
         put(.wantedWorkers, 0)
         put(.damagedChunk, 0)
         for slot in 0..<SharedLayout.slotsMaximum { releaseClaims(of: slot, turn: turn) }

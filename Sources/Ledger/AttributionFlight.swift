@@ -127,7 +127,8 @@ extension FlightEvent {
         case .input: return following == .forward && next.unit == unit && next.step == step
         // In the middle of it a worker may wait for messages.
         case .forward: return (following == .backward && next.unit == unit || following == .transfer) && next.step == step
-        case .awaitCommit, .update, .evaluate, .probe, .awaitEvaluation: return true
+        // A step can be committed while its view's members still meet.
+        case .awaitCommit, .update, .evaluate, .probe, .awaitEvaluation, .regroup: return true
         default: return !bothWithinStep || next.step <= step
         }
     }

@@ -46,11 +46,9 @@ extension Launcher {
             let now = MonotonicClock.nanoseconds()
             lossUnderWay = try open(.memory, member, onset: now, isExact: false, fault: nil, detected: now,
                 "the two keepers of chunk \(chunk) made different things of it in step \(step)")
-            shared.discardAttempt(units: shared.due(step, config))
-            try noteSetback(.discard)
-            try settle("the attempt is thrown away")
+            // Channels anew: what was sent in this attempt must not be taken for the next one's.
+            try apply([.discard] + views.receive(.channelsLost), ring: true)
             openIncidents.removeAll { $0.incident == lossUnderWay }
-            shared.ring()
         }
         if let view = shared.takeLostChannels(), view == views.view.number, !views.view.members.isEmpty {
             channelTries += 1

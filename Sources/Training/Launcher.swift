@@ -344,10 +344,12 @@ package final class Launcher {
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
-        for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
         shared.setMembers(view.members, leavers: leavers.filter { members[$0] != nil })
         leavers.removeAll()
-        if ring { shared.announce(view: view.number) } else { shared.setView(view.number) }
+        if ring { shared.announce(view: view.number) } else { shared.setNextView(view.number) }
+        // Whoever is let in finds the view that he is in.
+        for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }
+        if ring { shared.ring() }
         noteTrainingGoesOn(at: now)
         for slot in view.members where members[slot]!.row.admittedNanoseconds == nil {
             members[slot]!.row.admittedNanoseconds = now

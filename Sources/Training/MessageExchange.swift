@@ -10,18 +10,14 @@ import RunSpec
 /// lacks; from then on a step is reduce, norm, update, gather. A worker votes for its chunks when it has everything of the
 /// next state: so whoever survives a commit has all that was committed, but for the moments that only the dead had.
 final class MessageExchange: GradientExchange {
-    /// How long members of a view may take to connect, and how long a worker whose messages failed waits for a new view
-    /// before it asks for one.
-    private static let connectMilliseconds = 5_000
-    private static let askNanoseconds: UInt64 = 300_000_000
-
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
     private let sharding: Sharding.State, shadows: Bool
     private let configurationWord: UInt64
-    private let device: MessageDevice
-    private let watch: ViewWatch
-    private let state: PrivateState
+    private let place: MeetingPlace
+    private let state: OwnState
+    /// The mean gradient of the step, where this worker has it: a vector that the node store has to spare, while it is needed.
+    private var reduced: PrivateMemory?
     private let store: NodeStore
     /// In rounds: the nodes of owned floats by level, and a leaf's gradient.
     private let levels: [PrivateMemory], gradient: PrivateMemory
@@ -29,22 +25,15 @@ final class MessageExchange: GradientExchange {
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
 
-    // What this worker holds of the committed state.
-    private var generation = 0, sharedGeneration = 0
-    private var heldStep: Int?
-    /// Whose moments; and which of them the update of the turn under way has made.
+    /// Chunks whose moments this worker holds; and those that the update of the turn under way has made.
     private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
     private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
-    /// The update of the turn under way is there, whole.
-    private var hasNext = false
 
     /// The turn that `store` holds leaves of, and the one whose deposit is made.
     private var storeTurn = -1, depositedTurn = -1
     private var channels: Channels?
     /// The members of the last group, when it is gone.
     private var before: [Int] = []
-    /// Bytes sent: over groups that are gone, and in all as last seen. Sockets that a peer has closed are not seen any more.
-    private var sentBefore = 0, sent = 0
 
     /// A group and the plan it works by.
     private struct Channels {
@@ -59,28 +48,19 @@ final class MessageExchange: GradientExchange {
     init(_ context: StepContext, _ options: SessionOptions, blocks: [Range<Int>], identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
         (sharding, shadows, configurationWord) = (options.sharding, options.shadows, identity)
-        let host = options.host(of: context.slot)
-        try host.enter()
-        device = try MessageDevice(host: host.address, delayMicroseconds: options.messageMicroseconds)
-        watch = ViewWatch(context.shared)
-        state = PrivateState(floats: context.shared.layout.parameterFloats)
+        place = try MeetingPlace(context, options)
+        state = OwnState(context)
         let floats = context.shared.layout.parameterFloats
         store = NodeStore(floats: floats)
         levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
         gradient = PrivateMemory(floats: floats)
         (self.blocks, isTied) = (blocks, context.config.model.tied)
-        context.faults.state = { [unowned self] in
-            let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
-            return state.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
-        }
     }
 
     private var layout: SharedLayout { shared.layout }
-    private var current: StatePointers { state.pointers(generation) }
-    private var next: StatePointers { state.pointers(1 - generation) }
 
-    var parameters: UnsafePointer<Float> { UnsafePointer(current.parameters) }
-    var isDisturbed: Bool { channels.map { $0.view != shared.view } ?? true }
+    var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters) }
+    var isDisturbed: Bool { place.isOver(channels?.view) }
 
     private(set) var rounds: RoundPeers?
 
@@ -88,11 +68,13 @@ final class MessageExchange: GradientExchange {
 
     func begin(_ step: Int) throws {
         try takeCommit(step)
+        try place.awaitTurn()
         if storeTurn != context.turn {
-            if let mean = state.reduced { store.giveBack(mean) }
-            state.reduced = nil
+            if let reduced { store.giveBack(reduced) }
+            reduced = nil
             store.removeAll()
             storeTurn = context.turn
+            state.dropNext()
             updated = updated.map { _ in false }
         }
         // Somebody may wait for a message that is not to come: the end of the old channels tells it.
@@ -100,25 +82,18 @@ final class MessageExchange: GradientExchange {
         // Whoever has just come needs the state from the others before it can do anything, and they see that it is new. All
         // else can wait for the exchange.
         let known = Set(channels?.members ?? before)
-        if heldStep != step || !shared.members.allSatisfy(known.contains) || sharding.isInRounds && (isDisturbed || ownersMoved) { try settle(step) }
-        rounds?.parameters = state.memory(generation: generation, part: 0)
-        try deposit(step)
+        if state.step != step || !shared.members.allSatisfy(known.contains) || sharding.isInRounds && (isDisturbed || ownersMoved) { try settle(step) }
+        rounds?.parameters = state.current(0)
+        state.deposit(step, owned: owned)
     }
 
-    /// The launcher has announced a commit, or several things at once: what was prepared becomes current.
+    private var owned: [Int] { channels.map { channels in channels.owners.indices.filter { channels.owners[$0] == channels.rank } } ?? [] }
+
     private func takeCommit(_ step: Int) throws {
-        guard let held = heldStep, held != step else { return }
-        let swapped = shared.currentGeneration != sharedGeneration
-        sharedGeneration = shared.currentGeneration
-        guard held + 1 == step, !swapped || hasNext else {
-            throw UserError(.system, "worker \(context.slot) has the state after step \(held) and step \(step) is committed without its vote: this is a mistake in headway; please report it")
-        }
-        if swapped {
-            generation = 1 - generation
-            for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] }
-        }
-        (heldStep, hasNext) = (step, false)
+        if try state.takeCommit(step) { noteUpdated() }
     }
+
+    private func noteUpdated() { for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] } }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
         if let rounds { return rounds.gradient.base }
@@ -139,8 +114,8 @@ final class MessageExchange: GradientExchange {
             guard let channels, channels.members == members else { throw Disturbed() }
             let exchange = TreeExchange(channels.group, channels.segments), scale = Float(1 / Double(config.tokensPerStep))
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
-            let reduced = state.reduced ?? store.take()
-            state.reduced = reduced
+            let reduced = self.reduced ?? store.take()
+            self.reduced = reduced
             let spreading = try exchange.spread(reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) throws {
@@ -185,12 +160,12 @@ final class MessageExchange: GradientExchange {
 
     func update(_ step: Int) throws {
         try exchanging(step) {
-            guard let channels, let reduced = state.reduced else { throw Disturbed() }
+            guard let channels, let reduced else { throw Disturbed() }
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
-            let sharedNext = shared.nextGeneration
+            let sharedNext = shared.nextGeneration, next = state.next
             let size = channels.group.size, rank = channels.rank
-            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.memory(generation: 1 - generation, part: 0), kind: 1) { [self] in
+            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.next(0), kind: 1) { [self] in
                 sharding != .zero3 && !keeps(owner: $0, $1, of: size)
             }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
@@ -199,8 +174,8 @@ final class MessageExchange: GradientExchange {
                 let isDoubled = segment.owner == rank || sharding != .ddp
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
-                    if isDoubled, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
-                    context.update(chunk, constants, gradient: reduced.base, from: current, into: next)
+                    if isDoubled, state.isDamaged(chunk) { try context.reportDamage(chunk) }
+                    context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
                     updated[chunk] = true
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }
                     if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
@@ -210,14 +185,14 @@ final class MessageExchange: GradientExchange {
             }
             if shadows, size > 1 { try compare(prints, channels) }
             // Chunks that have no floats belong to somebody, too.
-            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && layout.chunk(chunk).isEmpty {
+            for chunk in owned where layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
             }
             context.enter(.transfer, step)
             try spreading.finish()
-            hasNext = true
+            state.votes()
             measure()
-            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank { shared.updates.markDone(chunk, turn: context.turn) }
+            for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
             if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
             context.faults.strike(.vote, step: step)
@@ -225,15 +200,11 @@ final class MessageExchange: GradientExchange {
     }
 
     func leave(_ step: Int) throws {
-        try takeCommit(step)
-        if sharding != .ddp, heldStep == step, shared.leavers.contains(context.slot) { try handOver(step) }
-        // The launcher asks for the last state as soon as nothing is written from the one before.
-        if shared.admitted(context.slot) == context.replica, heldStep == step {
-            try context.wait { shared.depositWanted == step || shared.depositStep == step }
-            try deposit(step)
-        }
-        watch.end()
-        channels?.group.close()
+        if try state.takeLastCommit() { noteUpdated() }
+        let step = SharedState.step(of: context.turn)
+        if sharding != .ddp, state.step == step, shared.leavers.contains(context.slot) { try handOver(step) }
+        try state.depositLast(owned: owned)
+        place.leave(channels.map { [$0.group] } ?? [])
     }
 
     /// The others take what only this worker has, when they come to it.
@@ -249,29 +220,11 @@ final class MessageExchange: GradientExchange {
         }
     }
 
-    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
-    private func deposit(_ step: Int) throws {
-        guard shared.depositWanted == step, let channels, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }
-        context.enter(.snapshot, step)
-        for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank {
-            let range = layout.chunk(chunk)
-            for part in 0..<3 {
-                (shared.state(generation: 0, part: part) + range.lowerBound).update(from: state.memory(generation: generation, part: part).base + range.lowerBound, count: range.count)
-            }
-            shared.deposits.markDone(chunk, turn: context.turn)
-        }
-        depositedTurn = context.turn
-        if shared.deposits.allDone(turn: context.turn) { context.ringDoorbell() }
-        context.enter(.glue, step)
-    }
-
     private func measure() {
         guard context.instrumented else { return }
-        noteSent()
-        shared.setMeasured(context.slot, sentBytes: sent, residentBytes: Int(cs_private_bytes()))
+        place.noteSent()
+        shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: Int(cs_private_bytes()))
     }
-
-    private func noteSent() { sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent())) }
 
     // MARK: Groups
 
@@ -296,7 +249,7 @@ final class MessageExchange: GradientExchange {
 
     /// What an owner and its partner made of the same chunk must be the same; else nobody votes.
     private func compare(_ prints: [UInt64], _ channels: Channels) throws {
-        context.enter(.transfer, heldStep!)
+        context.enter(.transfer, state.step!)
         let all = try channels.group.exchange(prints, tag: Tag.prints)
         for (chunk, owner) in channels.owners.enumerated() where !layout.chunk(chunk).isEmpty && all[owner][chunk] != all[(owner + 1) % channels.group.size][chunk] {
             shared.reportMismatch(chunk: chunk, turn: context.turn)
@@ -306,36 +259,13 @@ final class MessageExchange: GradientExchange {
         }
     }
 
-    /// When it fails the group is finished: closing it tells the others, and the launcher's next view, or a new one of the same
-    /// members, has another.
     func exchanging(_ step: Int, _ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let failure as MessageFailure {
-            let failed = channels?.view ?? shared.view
-            drop()
-            context.enter(.regroup, step)
-            let asked = MonotonicClock.nanoseconds() + Self.askNanoseconds
-            var hasAsked = false
-            try context.wait {
-                if !hasAsked, MonotonicClock.nanoseconds() > asked {
-                    hasAsked = true
-                    shared.reportLostChannels(view: failed)
-                    context.ringDoorbell()
-                }
-                return shared.view != failed || shared.stopRequested
-            }
-            if case .refused(let what) = failure, shared.view == failed { throw UserError(.system, "worker \(context.slot): \(what)") }
-            throw Disturbed()
-        }
+        try place.exchanging(step, view: { channels?.view }, drop: drop, body)
     }
 
     private func drop() {
-        watch.watch(nil)
         guard let channels else { return }
-        noteSent()
-        sentBefore = sent
-        channels.group.close()
+        place.close([channels.group])
         before = channels.members
         (self.channels, rounds) = (nil, nil)
     }
@@ -351,10 +281,11 @@ final class MessageExchange: GradientExchange {
             channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
             try takePossession(step)
             guard let formed = channels else { throw Disturbed() }
+            place.settled([formed.group], view: formed.view)
             release(formed)
             guard sharding.isInRounds else { return }
             let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
-            rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.memory(generation: generation, part: 0),
+            rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.current(0),
                 gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) })
         }
     }
@@ -387,22 +318,11 @@ final class MessageExchange: GradientExchange {
     /// - Throws: `Disturbed` when another is announced meanwhile.
     private func form(with leavers: [Int] = []) throws -> Channels {
         drop()
-        let view = shared.view, members = shared.members, everybody = members + leavers, stamp = view << 1 | (leavers.isEmpty ? 1 : 0)
+        let view = shared.view, members = shared.members, everybody = members + leavers
         guard let rank = everybody.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view else { throw Disturbed() }
-        let group = try MessageGroup(device: device, rank: rank, size: everybody.count, timeoutMilliseconds: Self.connectMilliseconds)
-        for (peer, slot) in everybody.enumerated() where peer != rank { try group.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
-        shared.setAddressStamp(context.slot, stamp)
-        shared.ring()
-        do {
-            try context.wait { shared.view != view || shared.stopRequested || everybody.allSatisfy { shared.addressStamp($0) == stamp } }
-            if shared.turn != context.turn { throw TurnIsOver() }
-            if shared.view != view || !everybody.allSatisfy({ shared.addressStamp($0) == stamp }) { throw Disturbed() }
-        } catch {
-            group.close()
-            throw error
-        }
-        watch.watch(group, view: view)
-        for (peer, slot) in everybody.enumerated() where peer != rank { try group.connect(peer, shared.address(of: slot, for: context.slot)) }
+        let group = try place.group(rank: rank, size: everybody.count)
+        let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
+        try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
         return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
     }
 
@@ -410,8 +330,8 @@ final class MessageExchange: GradientExchange {
     private func share(_ channels: Channels, _ step: Int) throws -> Bool {
         let ownersWord = channels.owners.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
         var bits = Array(repeating: UInt64(0), count: SharedLayout.chunkCount / 64)
-        if heldStep == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
-        let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, heldStep == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
+        if state.step == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
+        let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, state.step == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
         let all = try channels.group.exchange(hello, tag: Tag.hello)
         if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
             throw UserError(.badInput, "rank \(other) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
@@ -445,7 +365,7 @@ final class MessageExchange: GradientExchange {
             }
         }
         if isLost { return true }
-        let memories = (0..<3).map { state.memory(generation: generation, part: $0) }
+        let memories = (0..<3).map { state.current($0) }
         let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
         let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
         for (index, transfer) in transfers.enumerated() {
@@ -455,7 +375,7 @@ final class MessageExchange: GradientExchange {
                     if let from = transfer.from {
                         try regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
                     } else {
-                        (memories[part].base + transfer.floats.lowerBound).update(from: shared.state(generation: 0, part: part) + transfer.floats.lowerBound, count: transfer.floats.count)
+                        state.load(transfer.floats, part: part)
                     }
                 } else if transfer.from == channels.rank {
                     try leaving[part].send(to: transfer.to, tag: tag, offset: offset, bytes: bytes)
@@ -464,7 +384,7 @@ final class MessageExchange: GradientExchange {
         }
         for region in regions.joined() { try region.finishReceives() }
         for region in leaving { try region.finishSends() }
-        (heldStep, sharedGeneration) = (step, shared.currentGeneration)
+        if state.step != step { state.hold(step) }
         for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) { holdsMoments[chunk] = true }
         return false
     }
@@ -478,8 +398,7 @@ final class MessageExchange: GradientExchange {
                 first = first ?? chunk
                 holdsMoments[chunk] = false
             } else if let from = first {
-                let range = layout.chunk(from).lowerBound..<layout.chunk(chunk - 1).upperBound
-                for part in keptParts { for generation in 0..<PrivateState.generationCount { state.memory(generation: generation, part: part).release(range) } }
+                state.release(layout.chunk(from).lowerBound..<layout.chunk(chunk - 1).upperBound, parts: keptParts)
                 first = nil
             }
         }

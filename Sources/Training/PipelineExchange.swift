@@ -13,30 +13,19 @@ import RunSpec
 /// another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss ends
 /// the attempt and all workers, and new ones begin from the newest checkpoint.
 final class PipelineExchange: GradientExchange {
-    /// As in `MessageExchange`.
-    private static let connectMilliseconds = 5_000
-    private static let askNanoseconds: UInt64 = 300_000_000
-
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
     private let parts: StageParts
     private let configurationWord: UInt64
     private let transformers: [Transformer]
     private let table: Range<Int>?
-    private let device: MessageDevice
-    private let state: PrivateState
+    private let place: MeetingPlace
+    private let state: OwnState
     /// The mean gradient of the step, where this worker has it.
     private let reduced: PrivateMemory
     private let store: NodeStore
 
-    // What this worker holds of the committed state.
-    private var generation = 0, sharedGeneration = 0
-    private var heldStep: Int?
-    /// The update of the turn under way is there, whole.
-    private var hasNext = false
-    private var depositedTurn = -1
     private var channels: Channels?
-    private var sentBefore = 0
 
     /// A view's connections.
     private struct Channels {
@@ -50,7 +39,7 @@ final class PipelineExchange: GradientExchange {
         let pipeline: Pipeline
         var rank: Int { across.rank * within.size + within.rank }
         var owned: [Int] { owners.indices.filter { owners[$0] == rank } }
-        func close() { within.close(); across.close() }
+        var groups: [MessageGroup] { [within, across] }
     }
 
     /// - Parameters:
@@ -65,26 +54,18 @@ final class PipelineExchange: GradientExchange {
         let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (leaves + groups - 1) / groups)
         transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
         table = config.model.tied ? transformer.layout.tokenTable : nil
-        let host = options.host(of: context.slot)
-        try host.enter()
-        device = try MessageDevice(host: host.address, delayMicroseconds: options.messageMicroseconds)
-        state = PrivateState(floats: floats)
+        place = try MeetingPlace(context, options)
+        state = OwnState(context)
         reduced = PrivateMemory(floats: floats)
         store = NodeStore(floats: floats, range: parts.computes[stage])
-        context.faults.state = { [unowned self] in
-            let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
-            return state.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
-        }
     }
 
     private var layout: SharedLayout { shared.layout }
     private var stage: Int { context.slot % parts.stages }
     private var others: [Int] { (0..<parts.stages).filter { $0 != stage } }
-    private var current: StatePointers { state.pointers(generation) }
-    private var next: StatePointers { state.pointers(1 - generation) }
 
-    var parameters: UnsafePointer<Float> { UnsafePointer(current.parameters) }
-    var isDisturbed: Bool { channels.map { $0.view != shared.view } ?? true }
+    var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters) }
+    var isDisturbed: Bool { place.isOver(channels?.view) }
     var rounds: RoundPeers? { nil }
     var pipeline: Pipeline? { channels?.pipeline }
 
@@ -104,21 +85,11 @@ final class PipelineExchange: GradientExchange {
     // MARK: A turn
 
     func begin(_ step: Int) throws {
-        try takeCommit(step)
+        _ = try state.takeCommit(step)
+        try place.awaitTurn()
         store.removeAll()
-        if heldStep != step || isDisturbed { try settle(step) }
-        try deposit(step)
-    }
-
-    private func takeCommit(_ step: Int) throws {
-        guard let held = heldStep, held != step else { return }
-        let swapped = shared.currentGeneration != sharedGeneration
-        sharedGeneration = shared.currentGeneration
-        guard held + 1 == step, !swapped || hasNext else {
-            throw UserError(.system, "worker \(context.slot) has the state after step \(held) and step \(step) is committed without its vote: this is a mistake in headway; please report it")
-        }
-        if swapped { generation = 1 - generation }
-        (heldStep, hasNext) = (step, false)
+        if state.step != step || isDisturbed { try settle(step) }
+        state.deposit(step, owned: channels?.owned ?? [])
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> { preconditionFailure("microbatch \(leaf) is computed in a pipeline") }
@@ -171,13 +142,13 @@ final class PipelineExchange: GradientExchange {
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, owned = channels.owned
-            let theta = state.memory(generation: 1 - generation, part: 0)
+            let theta = state.next(0), next = state.next
             let arriving = try channels.within.region(theta.base, bytes: theta.count * 4), leaving = try channels.within.region(theta.base, bytes: theta.count * 4)
             for other in others { try receive(parts.read(by: stage, ownedBy: other), arriving, from: other, .parameters) }
             for chunk in parts.chunks[stage] {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
-                if isOwn, fingerprint(current, range: range) != shared.fingerprint(chunk, generation: sharedGeneration) { try context.reportDamage(chunk) }
-                context.update(chunk, constants, gradient: reduced.base, from: current, into: next)
+                if isOwn, state.isDamaged(chunk) { try context.reportDamage(chunk) }
+                context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
                 if isOwn { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
                 context.faults.strike(.update, step: step)
             }
@@ -185,9 +156,12 @@ final class PipelineExchange: GradientExchange {
             for other in others { try send(parts.read(by: other, ownedBy: stage), leaving, to: other, .parameters) }
             try arriving.finishReceives()
             try leaving.finishSends()
-            hasNext = true
+            state.votes()
             _ = try everybody([], channels)
-            if context.instrumented { shared.setMeasured(context.slot, sentBytes: sentBefore + Int(cs_tcp_bytes_sent()), residentBytes: Int(cs_private_bytes())) }
+            if context.instrumented {
+                place.noteSent()
+                shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: Int(cs_private_bytes()))
+            }
             for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
             if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
@@ -196,31 +170,9 @@ final class PipelineExchange: GradientExchange {
     }
 
     func leave(_ step: Int) throws {
-        try takeCommit(step)
-        // The launcher asks for the last state as soon as nothing is written from the one before.
-        if shared.admitted(context.slot) == context.replica, heldStep == step {
-            try context.wait { shared.depositWanted == step || shared.depositStep == step }
-            try deposit(step)
-        }
-        channels?.close()
-    }
-
-    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
-    private func deposit(_ step: Int) throws {
-        guard shared.depositWanted == step, let channels, depositedTurn != context.turn else { return }
-        context.enter(.snapshot, step)
-        for chunk in channels.owned {
-            let range = layout.chunk(chunk)
-            for part in 0..<3 { copy(range, state.memory(generation: generation, part: part).base, to: shared.state(generation: 0, part: part)) }
-            shared.deposits.markDone(chunk, turn: context.turn)
-        }
-        depositedTurn = context.turn
-        if shared.deposits.allDone(turn: context.turn) { context.ringDoorbell() }
-        context.enter(.glue, step)
-    }
-
-    private func copy(_ range: Range<Int>, _ from: UnsafeMutablePointer<Float>, to: UnsafeMutablePointer<Float>) {
-        (to + range.lowerBound).update(from: from + range.lowerBound, count: range.count)
+        _ = try state.takeLastCommit()
+        try state.depositLast(owned: channels?.owned ?? [])
+        place.leave(channels?.groups ?? [])
     }
 
     // MARK: Messages
@@ -248,33 +200,13 @@ final class PipelineExchange: GradientExchange {
         return groups.flatMap { group in (0..<parts.stages).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
     }
 
-    /// When it fails all connections are finished: closing them tells the others.
     func exchanging(_ step: Int, _ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let failure as MessageFailure {
-            let failed = channels?.view ?? shared.view
-            drop()
-            context.enter(.regroup, step)
-            let asked = MonotonicClock.nanoseconds() + Self.askNanoseconds
-            var hasAsked = false
-            try context.wait {
-                if !hasAsked, MonotonicClock.nanoseconds() > asked {
-                    hasAsked = true
-                    shared.reportLostChannels(view: failed)
-                    context.ringDoorbell()
-                }
-                return shared.view != failed || shared.stopRequested
-            }
-            if case .refused(let what) = failure, shared.view == failed { throw UserError(.system, "worker \(context.slot): \(what)") }
-            throw Disturbed()
-        }
+        try place.exchanging(step, view: { channels?.view }, drop: drop, body)
     }
 
     private func drop() {
         guard let channels else { return }
-        sentBefore += Int(cs_tcp_bytes_sent())
-        channels.close()
+        place.close(channels.groups)
         self.channels = nil
     }
 
@@ -286,7 +218,7 @@ final class PipelineExchange: GradientExchange {
             context.enter(.regroup, step)
             let formed = try form()
             channels = formed
-            let hello = [configurationWord, UInt64(formed.view), UInt64(context.turn), heldStep == step || shared.depositStep == step ? 1 : 0]
+            let hello = [configurationWord, UInt64(formed.view), UInt64(context.turn), state.step == step || shared.depositStep == step ? 1 : 0]
             let all = try everybody(hello, formed, .hello)
             if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
                 throw UserError(.badInput, "worker \(formed.members[other]) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
@@ -298,8 +230,11 @@ final class PipelineExchange: GradientExchange {
                 try context.wait { shared.stopRequested || shared.view != formed.view }
                 throw Disturbed()
             }
-            if heldStep != step { load() }
-            (heldStep, sharedGeneration) = (step, shared.currentGeneration)
+            if state.step != step {
+                load()
+                state.hold(step)
+            }
+            place.settled(formed.groups, view: formed.view)
         }
     }
 
@@ -307,9 +242,8 @@ final class PipelineExchange: GradientExchange {
         let own = parts.owns[stage]
         for part in 0..<3 {
             let floats = part == 0 ? parts.reads[stage] + [own] : [own]
-            for range in floats { copy(range, shared.state(generation: 0, part: part), to: state.memory(generation: generation, part: part).base) }
+            for range in floats { state.load(range, part: part) }
         }
-        hasNext = false
     }
 
     /// - Throws: `Disturbed` when another view is announced meanwhile.
@@ -319,23 +253,10 @@ final class PipelineExchange: GradientExchange {
         guard let rank = members.firstIndex(of: context.slot), members.count % stages == 0, shared.view == view else { throw Disturbed() }
         precondition(rank % stages == stage, "worker \(context.slot) of stage \(stage) has rank \(rank)")
         let group = rank / stages, groups = members.count / stages
-        let within = try MessageGroup(device: device, rank: stage, size: stages, timeoutMilliseconds: Self.connectMilliseconds)
-        let across = try MessageGroup(device: device, rank: group, size: groups, timeoutMilliseconds: Self.connectMilliseconds)
-        let peers = others.map { (messages: within, peer: $0, slot: members[group * stages + $0]) }
-            + (0..<groups).filter { $0 != group }.map { (messages: across, peer: $0, slot: members[$0 * stages + stage]) }
-        for (messages, peer, slot) in peers { try messages.address(for: peer, into: shared.address(of: context.slot, for: slot)) }
-        shared.setAddressStamp(context.slot, view)
-        shared.ring()
-        do {
-            try context.wait { shared.view != view || members.allSatisfy { shared.addressStamp($0) == view } }
-            if shared.turn != context.turn { throw TurnIsOver() }
-            if shared.view != view { throw Disturbed() }
-        } catch {
-            within.close()
-            across.close()
-            throw error
-        }
-        for (messages, peer, slot) in peers { try messages.connect(peer, shared.address(of: slot, for: context.slot)) }
+        let within = try place.group(rank: stage, size: stages), across = try place.group(rank: group, size: groups)
+        let links = others.map { (group: within, peer: $0, slot: members[group * stages + $0]) }
+            + (0..<groups).filter { $0 != group }.map { (group: across, peer: $0, slot: members[$0 * stages + stage]) }
+        try place.connect(links, [within, across], members, view: view)
         let owners = parts.owners(groups: groups)
         let segments = Segment.cut(layout, owners: owners.map { $0 % stages == stage ? $0 / stages : groups }).filter { $0.owner < groups }
         return Channels(view: view, members: members, within: within, across: across, owners: owners, segments: segments,

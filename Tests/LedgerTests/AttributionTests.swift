@@ -163,6 +163,26 @@ import Ledger
         #expect(lines(run).suffix(3) == ["1: 40–50 P1", "1: 50–53 F1 !1", "1: 53–60 F6 !1"])
     }
 
+    @Test func aStepMayBeCommittedWhileMembersOfItsViewMeet() {
+        var run = RunScript()
+        run.begin(slots: 1, initialise: 10)
+        run.event(0, .forward)
+        run.event(0, .backward, at: 20)
+        run.event(0, .awaitCommit, at: 30)
+        run.event(0, .regroup, at: 40)
+        run.now = 60
+        run.commit([1])
+        run.event(0, .regroup)
+        run.event(0, .forward, at: 65)
+        run.event(0, .backward, at: 75)
+        run.event(0, .awaitCommit, at: 80)
+        run.now = 90
+        run.commit([1])
+        run.close()
+        #expect(lines(run).contains("0: 40–65 I3"))
+        #expect(RunAccount(run.record).accounts.unaccountedNanoseconds == 0)
+    }
+
     @Test func resumeRollsBackWholeStepsAndKeepsTheirEvaluation() {
         var run = RunScript()
         run.begin(slots: 1, initialise: 10)

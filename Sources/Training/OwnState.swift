@@ -1,0 +1,101 @@
+import Collectives
+import Kernels
+import RunSpec
+
+/// What of the training state lies in a worker's own memory, and after which step it is: the committed generation, and the
+/// one that the update of the turn under way writes.
+final class OwnState {
+    private let context: StepContext
+    private var shared: SharedState { context.shared }
+    private let memories: PrivateState
+    /// The generation that is committed, here and in the launcher's count.
+    private var generation = 0, sharedGeneration = 0
+    /// The committed step whose state is here; nil before there is one.
+    private(set) var step: Int?
+    /// The update of the turn under way is there, whole.
+    private var hasNext = false
+    private var depositedTurn = -1
+
+    init(_ context: StepContext) {
+        self.context = context
+        memories = PrivateState(floats: context.shared.layout.parameterFloats)
+        context.faults.state = { [unowned self] in
+            let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
+            return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
+        }
+    }
+
+    var current: StatePointers { memories.pointers(generation) }
+    var next: StatePointers { memories.pointers(1 - generation) }
+    /// - Parameter part: 0 to 2: θ, m, v.
+    func current(_ part: Int) -> PrivateMemory { memories.memory(generation: generation, part: part) }
+    func next(_ part: Int) -> PrivateMemory { memories.memory(generation: 1 - generation, part: part) }
+
+    /// - Returns: whether the chunk is not what was committed.
+    func isDamaged(_ chunk: Int) -> Bool {
+        fingerprint(current, range: shared.layout.chunk(chunk)) != shared.fingerprint(chunk, generation: sharedGeneration)
+    }
+
+    /// Whoever votes has all of the next state.
+    func votes() { hasNext = true }
+
+    /// The launcher has announced a commit, or several things at once: what was prepared becomes current.
+    /// - Returns: whether the state is another now.
+    func takeCommit(_ committed: Int) throws -> Bool {
+        guard let held = step, held != committed else { return false }
+        let swapped = shared.currentGeneration != sharedGeneration
+        sharedGeneration = shared.currentGeneration
+        guard held + 1 == committed, !swapped || hasNext else {
+            throw UserError(.system, "worker \(context.slot) has the state after step \(held) and step \(committed) is committed without its vote: this is a mistake in headway; please report it")
+        }
+        if swapped { generation = 1 - generation }
+        (step, hasNext) = (committed, false)
+        return swapped
+    }
+
+    /// To be called by whoever is told to go. When it has voted, the commit that lets it go is being announced.
+    /// - Returns: as `takeCommit`.
+    func takeLastCommit() throws -> Bool {
+        if hasNext, shared.turn == context.turn { try context.wait { false } }
+        context.turn = shared.turn
+        return try takeCommit(SharedState.step(of: context.turn))
+    }
+
+    /// An attempt was thrown away, and with it what was prepared.
+    func dropNext() { hasNext = false }
+
+    /// The state after `committed` is here, from others or from the deposit.
+    func hold(_ committed: Int) { (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false) }
+
+    /// Takes floats of a part from the deposit.
+    func load(_ range: Range<Int>, part: Int) { copy(range, shared.state(generation: 0, part: part), to: current(part).base) }
+
+    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
+    func deposit(_ committed: Int, owned: [Int]) {
+        guard shared.depositWanted == committed, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }
+        context.enter(.snapshot, committed)
+        for chunk in owned {
+            for part in 0..<3 { copy(shared.layout.chunk(chunk), current(part).base, to: shared.state(generation: 0, part: part)) }
+            shared.deposits.markDone(chunk, turn: context.turn)
+        }
+        depositedTurn = context.turn
+        if shared.deposits.allDone(turn: context.turn) { context.ringDoorbell() }
+        context.enter(.glue, committed)
+    }
+
+    /// The launcher asks for the last state as soon as nothing is written from the one before.
+    func depositLast(owned: [Int]) throws {
+        guard let step, step == SharedState.step(of: context.turn), shared.admitted(context.slot) == context.replica else { return }
+        try context.wait { shared.depositWanted == step || shared.depositStep == step }
+        deposit(step, owned: owned)
+    }
+
+    /// Gives back the memory of floats that others keep.
+    func release(_ range: Range<Int>, parts: Range<Int>) {
+        for part in parts { for generation in 0..<PrivateState.generationCount { memories.memory(generation: generation, part: part).release(range) } }
+    }
+
+    private func copy(_ range: Range<Int>, _ from: UnsafeMutablePointer<Float>, to: UnsafeMutablePointer<Float>) {
+        (to + range.lowerBound).update(from: from + range.lowerBound, count: range.count)
+    }
+}
