@@ -56,7 +56,9 @@ final class OwnState {
     /// To be called by whoever is told to go. When it has voted, the commit that lets it go is being announced.
     /// - Returns: as `takeCommit`.
     func takeLastCommit() throws -> Bool {
-        if hasNext, shared.turn == context.turn { try context.wait { false } }
+        let swapped = try takeCommit(SharedState.step(of: context.turn))
+        guard hasNext else { return swapped }
+        try context.wait { false }
         context.turn = shared.turn
         return try takeCommit(SharedState.step(of: context.turn))
     }
