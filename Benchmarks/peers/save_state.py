@@ -29,7 +29,7 @@ def main():
     import torch.distributed as dist
     import torch.distributed.checkpoint as checkpoint
 
-    folder = tempfile.mkdtemp(prefix="headway-peers-", dir=arguments.folder)
+    folder = tempfile.mkdtemp(prefix="headway-peers-", dir=os.path.abspath(arguments.folder))
     try:
         dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=0, world_size=1)
         state = {f"{part}.{index}": torch.randn(size) for part in ("weights", "first", "second")
