@@ -88,7 +88,10 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// - Throws: `UserError` when the workers or faults do not fit the run or the machine.
     func validate(for config: RunConfig) throws {
         if workers < 1 { throw UserError(.usage, "--workers \(workers): at least one worker is needed") }
-        if workers > config.batch.microbatches {
+        if workers / groupSize > config.batch.microbatches, let groupPlace {
+            throw UserError(.usage, "\(groupPlace): \(workers) workers are \(workers / groupSize) groups, more than the \(config.batch.microbatches) microbatches of a step; use at most \(config.batch.microbatches * groupSize) workers or raise batch.microbatches")
+        }
+        if workers / groupSize > config.batch.microbatches {
             throw UserError(.usage, "--workers \(workers) is more than the \(config.batch.microbatches) microbatches of a step: one worker would idle; use at most \(config.batch.microbatches) or raise batch.microbatches")
         }
         if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
