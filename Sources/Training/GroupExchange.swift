@@ -135,7 +135,7 @@ final class GroupExchange: GradientExchange {
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try exchange.reduce(
                 held: held, mine: mine, layout: layout, scale: scale, into: reduced.base,
-                activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, 
+                activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = context.parameters.square(of: $0, reduced.base, whole: $1).bitPattern },
                 done: { segment in
                     try spreading.send(segment)
