@@ -38,6 +38,14 @@ import Testing
         }
     }
 
+    @Test func `one rank to a layer goes without saying, so that older configurations keep their digests`() throws {
+        var config = RunConfig()
+        #expect(!config.yaml.contains("tensor"))
+        config.batch.tensor = 2
+        #expect(config.yaml.contains("  microbatches: 8\n  tensor: 2\n") && config.digest != RunConfig().digest)
+        #expect(try readBack(config) == config)
+    }
+
     @Test func `names and explanations are there once each`() {
         #expect(Set(ConfigKey.all.map(\.name)).count == ConfigKey.all.count)
         #expect(ConfigKey.all.allSatisfy { !$0.help.isEmpty })
