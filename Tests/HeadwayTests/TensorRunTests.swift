@@ -73,7 +73,7 @@ extension HeadwayCommand {
             #expect(record.replicas.count { $0.stoppedFor != nil } == 3)
         }
 
-        @Test(arguments: ["hang worker=1 step=13 point=forward", "bitflip worker=1 step=13 target=m point=update"])
+        @Test(arguments: ["hang worker=1 step=13 point=forward", "bitflip worker=1 step=13 target=firstMoment"])
         func `a hung or damaged rank is found`(fault: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             let record = try Self.finished(run, run.train(workers: 2, settings, faults: [fault], options: Self.options("tp=2")))
