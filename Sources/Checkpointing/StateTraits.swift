@@ -8,16 +8,18 @@ package struct StateTraits: Codable, Hashable, Sendable {
     /// The BLAS core whose kernels computed the state.
     package var kernelCore: String
     package var headwayVersion: String
+    /// How many ranks shared every layer; nil for one.
+    package var tensorDegree: Int?
 
-    package init(model: [String: String], seed: UInt64, corpus: String, kernelCore: String, headwayVersion: String) {
+    package init(model: [String: String], seed: UInt64, corpus: String, kernelCore: String, headwayVersion: String, tensorDegree: Int? = nil) {
         (self.model, self.seed, self.corpus) = (model, seed, corpus)
-        (self.kernelCore, self.headwayVersion) = (kernelCore, headwayVersion)
+        (self.kernelCore, self.headwayVersion, self.tensorDegree) = (kernelCore, headwayVersion, tensorDegree)
     }
 }
 
 /// A trait that may differ, when the user says so by its name.
 package enum Allowance: String, Codable, CaseIterable, Sendable {
-    case seed, corpus, core, version
+    case seed, corpus, core, version, tensor
 }
 
 /// A trait of a state that is another where it is to be taken up.
@@ -42,6 +44,7 @@ extension StateTraits {
             TraitDifference(trait: "corpus", found: corpus, expected: wanted.corpus, allowance: .corpus),
             TraitDifference(trait: "BLAS core", found: kernelCore, expected: wanted.kernelCore, allowance: .core),
             TraitDifference(trait: "headway", found: headwayVersion, expected: wanted.headwayVersion, allowance: .version),
+            TraitDifference(trait: "tensor parallelism", found: "tp=\(tensorDegree ?? 1)", expected: "tp=\(wanted.tensorDegree ?? 1)", allowance: .tensor),
         ].filter { $0.found != $0.expected }
     }
 

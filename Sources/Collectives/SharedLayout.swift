@@ -12,6 +12,9 @@ package struct SharedLayout: Equatable, Sendable {
 
     /// Floats of the flat parameter vector, padding included; a multiple of 16.
     package let parameterFloats: Int
+    /// What chunks are cut from: the flat parameter vector; or, where ranks share every layer, their shards of it one after the
+    /// other, so that each chunk is of one shard. How many there are, and floats of each: a multiple of 16.
+    package let shards: Int, shardFloats: Int
     /// M.
     package let leaves: Int
     package let heldOut: HeldOutUnits
@@ -21,8 +24,14 @@ package struct SharedLayout: Equatable, Sendable {
     /// workers begin and checkpoints are written.
     package let transport: Transport
 
-    package init(parameterFloats: Int, leaves: Int, heldOut: HeldOutUnits, sequences: Int, transport: Transport = .shared) {
+    /// - Parameter shardFloats: nil where the vector is its only shard.
+    package init(
+        parameterFloats: Int, leaves: Int, heldOut: HeldOutUnits, sequences: Int, transport: Transport = .shared, shards: Int = 1, shardFloats: Int? = nil
+    ) {
         precondition(parameterFloats > 0 && parameterFloats % 16 == 0, "\(parameterFloats) floats")
+        let floats = shardFloats ?? parameterFloats
+        precondition(shards == 1 ? floats == parameterFloats : shards > 1 && Self.chunkCount % shards == 0 && floats % 16 == 0, "\(shards) shards of \(floats) floats")
+        (self.shards, self.shardFloats) = (shards, floats)
         self.parameterFloats = parameterFloats
         self.leaves = leaves
         self.heldOut = heldOut
@@ -33,11 +42,19 @@ package struct SharedLayout: Equatable, Sendable {
     /// How many copies of (θ, m, v) take turns.
     package var generations: Int { transport == .shared ? Self.generationCount : PrivateState.generationCount }
 
-    /// The floats of chunk `index`; empty for the last ones of a very small model.
+    /// Floats of all chunks.
+    package var chunkedFloats: Int { shards * shardFloats }
+
+    /// The floats of chunk `index`; empty for the last ones of a shard of a very small model.
     package func chunk(_ index: Int) -> Range<Int> {
-        let size = (parameterFloats / 16 + Self.chunkCount - 1) / Self.chunkCount * 16
-        return min(index * size, parameterFloats)..<min((index + 1) * size, parameterFloats)
+        let count = Self.chunkCount / shards, size = (shardFloats / 16 + count - 1) / count * 16
+        let first = index / count * shardFloats, place = index % count
+        return first + min(place * size, shardFloats)..<first + min((place + 1) * size, shardFloats)
     }
+
+    /// The floats of a rank's shard among all chunks', and its chunks.
+    package func shard(_ rank: Int) -> Range<Int> { rank * shardFloats..<(rank + 1) * shardFloats }
+    package func chunks(ofShard rank: Int) -> Range<Int> { rank * Self.chunkCount / shards..<(rank + 1) * Self.chunkCount / shards }
 
     // Byte offsets. Control words first, then tables of 64-bit words, then page-aligned blocks of floats.
     static let page = 4096

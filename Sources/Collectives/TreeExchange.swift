@@ -13,7 +13,7 @@ package struct Segment: Equatable, Sendable {
     /// Cuts the vector into segments, in order.
     /// - Parameter owners: rank, by chunk.
     package static func cut(_ layout: SharedLayout, owners: [Int]) -> [Segment] {
-        let share = layout.parameterFloats * 4 / (Set(owners).count * 4), bytes = min(max(share, bytesMinimum), bytesMaximum)
+        let share = layout.chunkedFloats * 4 / (Set(owners).count * 4), bytes = min(max(share, bytesMinimum), bytesMaximum)
         var segments: [Segment] = [], first = 0
         for chunk in 1...owners.count {
             let begins = layout.chunk(first).lowerBound

@@ -15,9 +15,13 @@ package struct ShardingRun: Sendable {
             switch self {
             case .single: "1 worker"
             case .shared: "shared memory"
-            case .messages(let sharding): sharding.state.rawValue + (sharding.redundancy == .none ? "" : "+\(sharding.redundancy.rawValue)")
+            // Where all workers are data-parallel their number goes without saying.
+            case .messages(let sharding): sharding.mesh.workers > sharding.mesh.data ? "\(sharding)" : sharding.state.rawValue + (sharding.redundancy == .none ? "" : "+\(sharding.redundancy.rawValue)")
             }
         }
+
+        /// How many workers share every layer, which decides the bits.
+        var tensorDegree: Int { if case .messages(let sharding) = self { sharding.mesh.tensor } else { 1 } }
     }
 
     package let choice: Choice

@@ -67,7 +67,8 @@ extension ShardingSummary {
         }
         let bytes = lines.compactMap { line in line.sentBytes.flatMap { sent in line.predicted.map { sent / $0.sentBytes - 1 } } }
         if let most = bytes.max(by: { abs($0) < abs($1) }) { texts.append("Bytes: at most \(Quantity.decimal(100 * abs(most), 2)) % from the prediction.") }
-        texts.append(strays.isEmpty ? "Weights: all runs end with the same bits." : "DIFFERENT final weights: \(strays.joined(separator: ", ")).")
+        let own = conditions.choices.contains { $0.mesh.tensor > 1 } ? ", those with tensor parallelism with those of their degree" : ""
+        texts.append(strays.isEmpty ? "Weights: all runs end with the same bits\(own)." : "DIFFERENT final weights: \(strays.joined(separator: ", ")).")
         return texts
     }
 

@@ -35,7 +35,7 @@ package struct ShardingSummary: Sendable {
     /// The choices with messages by measured step, after the two references.
     package let lines: [Line]
     package let link: Link, calibration: Calibration, flops: Double
-    /// Final weights other than the single worker's.
+    /// Final weights other than the single worker's; with tensor parallelism other than the first run's of the same degree.
     package let strays: [String]
 
     package init(_ model: ShardedModel, _ conditions: ShardingBench.Conditions, network: String, runs: [ShardingRun]) {
@@ -75,8 +75,8 @@ package struct ShardingSummary: Sendable {
                 goodput: steps * step / (steps * step + max(0, lost)), predicted: prediction)
         }
         self.lines = lines.prefix(2) + lines.dropFirst(2).sorted { $0.stepSeconds < $1.stepSeconds }
-        let digest = single.first?.finalDigest
-        strays = runs.filter { $0.finalDigest != digest }.map { "\($0.choice)" }
+        let digests = (single + runs).reduce(into: [Int: String]()) { $0[$1.choice.tensorDegree] = $0[$1.choice.tensorDegree] ?? $1.finalDigest }
+        strays = runs.filter { $0.finalDigest != digests[$0.choice.tensorDegree] }.map { "\($0.choice)" }
     }
 
     /// Choices whose order the prediction has the other way round, with how far apart they were measured.

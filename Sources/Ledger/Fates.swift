@@ -171,7 +171,8 @@ package struct Fates: Sendable {
     }
 }
 
-/// Which workers computed microbatches together: where layers are divided among stages, those of a data-parallel group.
+/// Which workers computed microbatches together: where layers are divided among stages, or every layer among tensor-parallel
+/// ranks, those of a data-parallel group. Both are called stages here: each has a part of the work on a microbatch.
 struct Stages {
     private let bySession: [Int: Int]
     /// (view): members by rank, and how many in a row are a group; only where there are stages.
@@ -194,7 +195,7 @@ struct Stages {
 }
 
 extension RunRecord {
-    /// How many stages the layers were divided among, by session; one where nothing is said.
+    /// How many workers computed a microbatch together, by session; one where nothing is said.
     var stages: [Int: Int] {
         sessions.reduce(into: [:]) { counts, row in
             if let stages = facts[RunFact.stages(session: row.session)].flatMap({ Int($0) }), stages > 0 { counts[row.session] = stages }

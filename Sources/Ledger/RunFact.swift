@@ -31,7 +31,7 @@ package enum RunFact {
     package static let cores = "cores"
     package static let policy = "policy"                       // what happens when a worker is lost
     package static let spares = "spares"
-    /// How many stages the layers were divided among in a session; absent: 1.
+    /// How many workers computed a microbatch together in a session, as stages of a pipeline or tensor-parallel ranks; absent: 1.
     package static func stages(session: Int) -> String { "stages.\(session)" }
     package static let pacedLeaves = "paced.leaves"            // microbatches of paced mode, and those over their time
     package static let lateLeaves = "paced.late"

@@ -12,12 +12,21 @@ extension ParameterLayout {
 
     /// Writes this rank's entries to `whole`, the vector of the whole model, and leaves all others and the padding alone.
     /// What all ranks have is rank 0's to write. After the calls of all ranks every entry is written, once.
-    package func putShard(_ shard: UnsafePointer<Float>, into whole: UnsafeMutablePointer<Float>) {
-        for slot in slots where share.rank == 0 || !slot.isReplicated {
+    /// - Parameter range: of the shard's floats, those that are written; nil for all.
+    package func putShard(_ shard: UnsafePointer<Float>, _ range: Range<Int>? = nil, into whole: UnsafeMutablePointer<Float>) {
+        let range = range ?? 0..<count
+        for slot in slots where (share.rank == 0 || !slot.isReplicated) && slot.offset < range.upperBound && slot.offset + slot.count > range.lowerBound {
             slot.forEachRun { own, origin, count in
-                (whole + slot.whole.offset + origin).update(from: shard + slot.offset + own, count: count)
+                let run = (slot.offset + own..<slot.offset + own + count).clamped(to: range)
+                if run.isEmpty { return }
+                (whole + slot.whole.offset + origin + run.lowerBound - slot.offset - own).update(from: shard + run.lowerBound, count: run.count)
             }
         }
+    }
+
+    /// The ranges of the flat vector, with the padding after them, that hold what rank 0 has too; none for rank 0.
+    package var repeated: [Range<Int>] {
+        share.rank == 0 ? [] : slots.filter(\.isReplicated).map { $0.offset..<($0.offset + $0.count + 15) & ~15 }
     }
 }
 

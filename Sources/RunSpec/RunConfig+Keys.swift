@@ -8,6 +8,8 @@ package struct ConfigKey {
     package let read: (RunConfig) -> String
     /// The items of a setting that holds several; nil for all others.
     var items: ((RunConfig) -> [String])?
+    /// A value with which the setting is left out of a written configuration; nil: it is always written.
+    var unwritten: String?
     /// Returns what is wrong with the text, or nil when it was taken.
     let write: (inout RunConfig, String) -> String?
 
@@ -17,6 +19,13 @@ package struct ConfigKey {
             config[keyPath: path] = value
             return nil
         }
+    }
+
+    /// A whole number that is not written while it is 1, so that what was written before there was such a setting keeps its digest.
+    private static func degree(_ name: String, _ path: WritableKeyPath<RunConfig, Int>, _ range: ClosedRange<Int>, _ help: String) -> ConfigKey {
+        var key = integer(name, path, range, help)
+        key.unwritten = "1"
+        return key
     }
 
     static func unsigned(_ name: String, _ path: WritableKeyPath<RunConfig, UInt64>, _ help: String) -> ConfigKey {
@@ -99,6 +108,7 @@ package struct ConfigKey {
             .unsigned("data.talesSeed", \.data.talesSeed, "seed of the generated corpus"),
             .integer("batch.sequences", \.batch.sequences, 1...1_048_576, "sequences per step"),
             .integer("batch.microbatches", \.batch.microbatches, 1...65_536, "atoms of work per step, a power of two"),
+            .degree("batch.tensor", \.batch.tensor, 1...256, "workers that compute a microbatch together; --sharding tp= sets it"),
             .real("optimizer.beta1", \.optimizer.beta1, 0...0.9999, "decay of the first moment"),
             .real("optimizer.beta2", \.optimizer.beta2, 0...0.999999, "decay of the second moment"),
             .real("optimizer.epsilon", \.optimizer.epsilon, 0...1, "added to the root of the second moment"),
@@ -176,10 +186,10 @@ extension RunConfig {
         }
     }
 
-    /// The resolved configuration, every key, as YAML that `apply(yaml:)` reads back.
+    /// The resolved configuration, every key but those that go without saying, as YAML that `apply(yaml:)` reads back.
     package var yaml: String {
         var lines: [String] = [], section = ""
-        for key in ConfigKey.all {
+        for key in ConfigKey.all where key.unwritten == nil || key.unwritten != key.read(self) {
             let parts = key.name.split(separator: ".", maxSplits: 1)
             if parts.count == 2, parts[0] != section {
                 section = String(parts[0])

@@ -20,6 +20,9 @@ package struct RunConfig: Hashable, Sendable {
         package var sequences = 16
         /// M, the atoms of work a step is cut into: a power of two that divides `sequences`.
         package var microbatches = 8
+        /// How many workers compute each microbatch together, every one with a share of every layer (tensor parallelism): they
+        /// take sums in other places than one worker does, so the degree decides the bits.
+        package var tensor = 1
     }
     package struct Optimizer: Hashable, Sendable {
         package var beta1 = 0.9

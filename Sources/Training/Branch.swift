@@ -74,7 +74,8 @@ package struct Branch {
         }
         // Other text has the same ids, unless other ones are asked for.
         if config.data.tokenizer == self.config.data.tokenizer { (origin.tokenizer, origin.vocabulary) = (tokenizer, vocabulary) }
-        (origin.stateHash, origin.pastUpdates) = (manifest.stateHash, manifest.pastUpdates)
+        // With another degree the chunks are others, and so is the name of the same state.
+        (origin.stateHash, origin.pastUpdates) = (config.batch.tensor == self.config.batch.tensor ? manifest.stateHash : nil, manifest.pastUpdates)
         origin.accepts = { traits in
             if let mismatch = manifest.traits.mismatch(for: traits, allowing: allowed) { throw UserError(.badInput, "\(name) \(mismatch)") }
             return manifest.traits.differences(from: traits).map(\.description)

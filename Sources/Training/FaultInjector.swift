@@ -15,7 +15,7 @@ struct FaultInjector {
     private let disk: FaultyDisk?
     /// Whether a `labels` fault has struck.
     private(set) var permutesTargets = false
-    /// Where a part of the committed state lies, if not in shared memory.
+    /// Where a part of the committed state lies, if not in shared memory; of a tensor-parallel rank its shard.
     var state: ((Int) -> UnsafeMutablePointer<Float>)?
     private var slowness: (speed: Double, until: UInt64)?
 
@@ -99,9 +99,9 @@ struct FaultInjector {
         func state(_ part: Int) -> UnsafeMutablePointer<Float> { self.state?(part) ?? shared.state(generation: shared.currentGeneration, part: part) }
         let (floats, place) = switch target {
         case .gradient: (gradient ?? state(0), count / 2)
-        case .parameters: (state(0), shared.layout.parameterFloats / 2)
-        case .firstMoment: (state(1), shared.layout.parameterFloats / 2)
-        case .secondMoment: (state(2), shared.layout.parameterFloats / 2)
+        case .parameters: (state(0), shared.layout.shardFloats / 2)
+        case .firstMoment: (state(1), shared.layout.shardFloats / 2)
+        case .secondMoment: (state(2), shared.layout.shardFloats / 2)
         }
         floats[place] = Float(bitPattern: floats[place].bitPattern ^ 1 << UInt32(bit))
     }

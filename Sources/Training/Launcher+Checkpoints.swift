@@ -165,7 +165,7 @@ package struct CheckpointWriter {
         let parameters = ParameterLayout(config.model)
         let shared = try SharedState(opening: description.segmentName, layout: SharedLayout(run: config, description, parameters),
             identity: description.identityWord(config))
-        let found = PreparedRun.fingerprintState(shared, generation: generation, step: step)
+        let found = PreparedRun.fingerprintState(shared, config.model, generation: generation, step: step)
         guard found == stateHash else {
             throw UserError(.runFailed, "generation \(generation) of shared memory has state \(found.prefix(16))…, not the committed one of step \(step), \(stateHash.prefix(16))…; nothing was written")
         }

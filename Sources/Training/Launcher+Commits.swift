@@ -171,7 +171,7 @@ extension Launcher {
 
     /// No update follows that would find a damaged state: it is looked at before everybody goes.
     private func leaveIfWhole() {
-        if sendsMessages || PreparedRun.fingerprintState(shared, generation: shared.currentGeneration, step: step) == stateHash {
+        if sendsMessages || PreparedRun.fingerprintState(shared, config.model, generation: shared.currentGeneration, step: step) == stateHash {
             leave()
         } else {
             shared.reportDamage(chunk: 0, by: shared.updates.owner(of: 0), turn: shared.turn)

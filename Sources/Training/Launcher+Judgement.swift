@@ -166,7 +166,7 @@ extension Launcher {
         }
         let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }
         for (generation, state) in older
-        where PreparedRun.fingerprintState(shared, generation: generation, step: state.step) == state.hash {
+        where PreparedRun.fingerprintState(shared, config.model, generation: generation, step: state.step) == state.hash {
             let damaged = shared.currentGeneration
             try goBack(to: state.step, hash: state.hash, state.pastUpdates, "the state after step \(state.step) is still whole in memory")
             setProbe()

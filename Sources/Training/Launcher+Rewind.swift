@@ -20,7 +20,7 @@ extension Launcher {
         // It may have been in no row of this ledger.
         try ledger.setFact(RunFact.updatesBefore, past.json)
         recentStates = [0: (newest, hash, past)]
-        PreparedRun.noteFingerprints(shared, generation: 0)
+        PreparedRun.noteFingerprints(shared, config.model, generation: 0)
         shared.setDeposit(step: newest)
         setProbe()
         try chooseInterval(.failure)

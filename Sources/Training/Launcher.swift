@@ -138,7 +138,7 @@ package final class Launcher {
         evaluated = run.start.isEvaluated ? run.start.step : nil
         faults = description.options.faults
         probeRows = run.probes
-        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, isWhole: description.options.stages > 1, leaves: config.batch.microbatches,
+        views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, isWhole: description.options.groupSize > 1, leaves: config.batch.microbatches,
             chunkBlocks: description.options.sharding.isInRounds ? shared.layout.chunkBlocks(run.parameters.blocks) : [0..<SharedLayout.chunkCount],
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
@@ -200,7 +200,7 @@ package final class Launcher {
     private func open() throws {
         let now = MonotonicClock.nanoseconds()
         shared.setSessionStart(now)
-        PreparedRun.noteFingerprints(shared, generation: shared.currentGeneration)
+        PreparedRun.noteFingerprints(shared, config.model, generation: shared.currentGeneration)
         shared.setDeposit(step: step)
         recentStates = [shared.currentGeneration: (step, stateHash, pastUpdates)]
         shared.setHelps(description.options.helps)
@@ -277,8 +277,8 @@ package final class Launcher {
     /// What somebody asked for from another terminal.
     private func lookAtWishes() throws {
         guard let wanted = shared.takeWantedWorkers(), !stopWanted, !isComplete else { return }
-        guard description.options.stages == 1 else {
-            notify(.message("\(wanted) workers were asked for; with --sharding pp=\(description.options.stages) their number stays until the run is resumed with another"))
+        if let place = description.options.groupPlace {
+            notify(.message("\(wanted) workers were asked for; with \(place) their number stays until the run is resumed with another"))
             return
         }
         guard wanted <= config.batch.microbatches, wanted + description.options.spares <= SharedLayout.slotsMaximum else {
@@ -327,15 +327,15 @@ package final class Launcher {
     func write(_ plan: Plan) {
         for (leaf, owner) in plan.leafOwners.enumerated() where recheck?.owners[leaf] == nil { shared.leaves.assign(leaf, to: owner) }
         assignRechecked()
-        for (chunk, owner) in (stageOwners ?? plan.chunkOwners).enumerated() { shared.reductions.assign(chunk, to: owner) }
+        for (chunk, owner) in (groupOwners ?? plan.chunkOwners).enumerated() { shared.reductions.assign(chunk, to: owner) }
         for (unit, owner) in plan.evaluationOwners.enumerated() { shared.evaluations.assign(unit, to: owner) }
     }
 
-    /// Where stages own what is theirs: the slots, by chunk.
-    private var stageOwners: [Int]? {
-        let stages = description.options.stages, members = views.view.members
-        guard stages > 1, !members.isEmpty, let parts = try? StageParts(shared.layout, config.model, stages: stages) else { return nil }
-        return parts.owners(groups: members.count / stages).map { members[$0] }
+    /// Where each member of a group owns what is its part of the model: the slots, by chunk.
+    private var groupOwners: [Int]? {
+        let size = description.options.groupSize, members = views.view.members
+        guard size > 1, !members.isEmpty, let parts = try? GroupParts(shared.layout, config.model, stages: description.options.stages) else { return nil }
+        return parts.owners(groups: members.count / size).map { members[$0] }
     }
 
     private func announce(_ view: View, leavesReassigned: Int, reason: String, ring: Bool) throws {

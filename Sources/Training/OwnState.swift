@@ -1,5 +1,6 @@
 import Collectives
 import Kernels
+import Model
 import RunSpec
 
 /// What of the training state lies in a worker's own memory, and after which step it is: the committed generation, and the
@@ -8,6 +9,9 @@ final class OwnState {
     private let context: StepContext
     private var shared: SharedState { context.shared }
     private let memories: PrivateState
+    /// Where this worker has a shard, in the place that shards have among all chunks' floats: what it is of the whole model's
+    /// vector, which the deposit has, and where it begins.
+    private let shard: ParameterLayout?, first: Int
     /// The generation that is committed, here and in the launcher's count.
     private var generation = 0, sharedGeneration = 0
     /// The committed step whose state is here; nil before there is one.
@@ -16,12 +20,15 @@ final class OwnState {
     private var hasNext = false
     private var depositedTurn = -1
 
-    init(_ context: StepContext) {
+    /// - Parameter shard: of a tensor-parallel rank.
+    init(_ context: StepContext, shard: (layout: ParameterLayout, rank: Int)? = nil) {
         self.context = context
-        memories = PrivateState(floats: context.shared.layout.parameterFloats)
+        let first = shard.map { context.shared.layout.shard($0.rank).lowerBound } ?? 0
+        (self.shard, self.first) = (shard?.layout, first)
+        memories = PrivateState(floats: context.shared.layout.chunkedFloats)
         context.faults.state = { [unowned self] in
             let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
-            return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base
+            return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base + first
         }
     }
 
@@ -69,15 +76,26 @@ final class OwnState {
     /// The state after `committed` is here, from others or from the deposit.
     func hold(_ committed: Int) { (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false) }
 
-    /// Takes floats of a part from the deposit.
-    func load(_ range: Range<Int>, part: Int) { copy(range, shared.state(generation: 0, part: part), to: current(part).base) }
+    /// Takes floats of a part from the deposit; of a shard all.
+    func load(_ range: Range<Int>, part: Int) {
+        let deposit = shared.state(generation: 0, part: part)
+        if let shard { shard.takeShard(current(part).base + first, from: deposit) } else { copy(range, deposit, to: current(part).base) }
+    }
 
     /// Copies the owned chunks to where a checkpoint is written from, if one is due.
     func deposit(_ committed: Int, owned: [Int]) {
         guard shared.depositWanted == committed, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }
         context.enter(.snapshot, committed)
         for chunk in owned {
-            for part in 0..<3 { copy(shared.layout.chunk(chunk), current(part).base, to: shared.state(generation: 0, part: part)) }
+            let range = shared.layout.chunk(chunk)
+            for part in 0..<3 {
+                let deposit = shared.state(generation: 0, part: part)
+                if let shard {
+                    shard.putShard(current(part).base + first, range.lowerBound - first..<range.upperBound - first, into: deposit)
+                } else {
+                    copy(range, current(part).base, to: deposit)
+                }
+            }
             shared.deposits.markDone(chunk, turn: context.turn)
         }
         depositedTurn = context.turn

@@ -13,6 +13,9 @@ package struct RunControl {
         let (config, description) = try folder.read()
         guard folder.launcher() != nil else { throw UserError(.usage, "\(folder.path) is not being trained now; `headway resume \(folder.path) --workers \(workers)` goes on with so many workers") }
         var options = description.options
+        if let place = options.groupPlace {
+            throw UserError(.usage, "\(folder.path) is trained with \(place), where the number of workers stays until the run is interrupted and resumed with another")
+        }
         (options.workers, options.faults) = (workers, [])
         try options.validate(for: config)
         let layout = SharedLayout(run: config, description, ParameterLayout(config.model))

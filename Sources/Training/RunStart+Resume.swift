@@ -19,7 +19,7 @@ extension PreparedRun {
         _ folder: RunFolder, at asked: Int? = nil, allowing allowed: Set<Allowance> = [], _ choose: (SessionOptions, RunConfig) throws -> SessionOptions
     ) throws -> PreparedRun {
         var (config, description) = try folder.read()
-        let options = try choose(description.options, config)
+        let options = try choose(description.options, config).sharing(config)
         try options.validate(for: config)
         try Machine.check()
         cs_note_interrupts()
@@ -148,7 +148,7 @@ extension PreparedRun {
         // may have died anywhere in between. Whichever generation has the recorded state is the one.
         let likely = shared.committedStep == step ? shared.currentGeneration : shared.nextGeneration
         let generations = [likely] + (0..<SharedLayout.generationCount).filter { $0 != likely }
-        guard let generation = generations.first(where: { fingerprintState(shared, generation: $0, step: step) == hash })
+        guard let generation = generations.first(where: { fingerprintState(shared, config.model, generation: $0, step: step) == hash })
         else { return nil }
         shared.prepareAdoption(step: step, generation: generation)
         return shared
@@ -166,7 +166,7 @@ extension PreparedRun {
     ) throws -> (step: Int, hash: String, pastUpdates: PastUpdates) {
         let state = shared.pointers(generation: 0), store = CheckpointStore(folder: folder.checkpointsPath)
         func mismatch(_ manifest: Manifest) -> CheckpointMismatch? { manifest.mismatch(config, description) }
-        func hash(_ step: Int) -> String { fingerprintState(shared, generation: 0, step: step) }
+        func hash(_ step: Int) -> String { fingerprintState(shared, config.model, generation: 0, step: step) }
         let found: Checkpoint?
         var rejected: [Restoration.Rejection] = []
         do throws(CheckpointError) {
@@ -202,7 +202,7 @@ extension PreparedRun {
             state.firstMoment.update(repeating: 0, count: parameters.count)
             state.secondMoment.update(repeating: 0, count: parameters.count)
             remarks.append("there is no checkpoint; starting again from step 0")
-            return (0, fingerprintState(shared, generation: 0, step: 0), PastUpdates())
+            return (0, fingerprintState(shared, config.model, generation: 0, step: 0), PastUpdates())
         }
         remarks.append("restored checkpoint step-\(checkpoint.step)" + (last > checkpoint.step ? "; \(last - checkpoint.step) committed steps after it are computed again" : ""))
         return (checkpoint.step, checkpoint.manifest.stateHash, checkpoint.manifest.pastUpdates)

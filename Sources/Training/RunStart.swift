@@ -55,6 +55,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// With messages: how many stages the model's layers are divided among. The workers, in order, are cut into groups with
     /// one of each stage.
     package var stages = 1
+    /// With messages: how many ranks share every layer, as the configuration has it; nil for one. Likewise.
+    package private(set) var tensor: Int?
 
     package init(workers: Int, faults: [Fault] = []) { (self.workers, self.faults) = (workers, faults) }
 
@@ -62,9 +64,13 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     package var slots: Int { workers + spares }
     /// Share of the microbatches that are computed a second time on another worker, to see whether the bits agree.
     package var auditShare = 0.0
+    /// How many workers compute a microbatch together.
+    package var groupSize: Int { max(stages, tensor ?? 1) }
+    /// Why, as the user says it; nil where everybody computes alone.
+    var groupPlace: String? { tensor.map { "--sharding tp=\($0)" } ?? (stages > 1 ? "--sharding pp=\(stages)" : nil) }
     /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them; where
-    /// each has a stage nobody can go on without the others.
-    var lossPolicy: LossPolicy { stages > 1 ? .restart : policy == .elastic && sharding.isInRounds ? .discard : policy }
+    /// several compute together nobody can go on without the others.
+    var lossPolicy: LossPolicy { groupSize > 1 ? .restart : policy == .elastic && sharding.isInRounds ? .discard : policy }
     /// Whether idle workers take over leaves that others own. With messages a leaf elsewhere is one more node to send.
     var helps: Bool { lossPolicy == .elastic && transport == .shared }
     func host(of slot: Int) -> WorkerHost { hosts.flatMap { slot < $0.count ? $0[slot] : nil } ?? .loopback }
@@ -72,10 +78,20 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// 0 outside paced mode.
     var leafNanoseconds: UInt64 { UInt64((leafMilliseconds ?? 0) * 1e6) }
 
+    /// With as many ranks to a layer as the configuration has.
+    func sharing(_ config: RunConfig) -> SessionOptions {
+        var options = self
+        options.tensor = config.batch.tensor > 1 ? config.batch.tensor : nil
+        return options
+    }
+
     /// - Throws: `UserError` when the workers or faults do not fit the run or the machine.
     func validate(for config: RunConfig) throws {
         if workers < 1 { throw UserError(.usage, "--workers \(workers): at least one worker is needed") }
-        if workers > config.batch.microbatches {
+        if workers / groupSize > config.batch.microbatches, let groupPlace {
+            throw UserError(.usage, "\(groupPlace): \(workers) workers are \(workers / groupSize) groups, more than the \(config.batch.microbatches) microbatches of a step; use at most \(config.batch.microbatches * groupSize) workers or raise batch.microbatches")
+        }
+        if workers / groupSize > config.batch.microbatches {
             throw UserError(.usage, "--workers \(workers) is more than the \(config.batch.microbatches) microbatches of a step: one worker would idle; use at most \(config.batch.microbatches) or raise batch.microbatches")
         }
         if spares < 0 { throw UserError(.usage, "--spares \(spares): none is 0") }
@@ -88,7 +104,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
             throw UserError(.usage, "--pin with \(slots) workers needs as many processors, and there are \(cs_available_cores())")
         }
         try validateTransport()
-        try validateStages(config)
+        try validateGroups(config)
         if faults.count > SharedLayout.faultsMaximum { throw UserError(.usage, "\(faults.count) faults: at most \(SharedLayout.faultsMaximum)") }
         for fault in faults {
             if let worker = fault.worker, worker >= slots {
@@ -100,13 +116,19 @@ package struct SessionOptions: Codable, Equatable, Sendable {
         }
     }
 
-    /// - Throws: `UserError` when the stages do not fit the workers or the model.
-    private func validateStages(_ config: RunConfig) throws {
-        guard stages > 1 else { return }
-        let place = "--sharding pp=\(stages)"
-        if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
-        guard workers % stages == 0 else {
-            throw UserError(.usage, "\(place): \(workers) worker\(workers == 1 ? "" : "s") cannot be cut into groups of \(stages); --workers must be a multiple of \(stages)")
+    /// - Throws: `UserError` when stages or tensor-parallel ranks do not fit the workers or the model.
+    private func validateGroups(_ config: RunConfig) throws {
+        guard let place = groupPlace else { return }
+        if let tensor {
+            if stages > 1 { throw UserError(.usage, "\(place) with pp=\(stages): tensor parallelism and a pipeline cannot be trained together yet; leave one of them out") }
+            if sharding != .ddp || shadows { throw UserError(.usage, "\(place) with \(sharding.rawValue)\(shadows ? "+shadow" : ""): each rank keeps the whole state of its share of the layers; leave \(sharding.rawValue) out") }
+            do { try config.model.checkTensorDegree(tensor) } catch { throw UserError(.usage, "\(place): \(error)") }
+            if SharedLayout.chunkCount % tensor != 0 {
+                throw UserError(.usage, "\(place): the state is cut into \(SharedLayout.chunkCount) chunks, of which \(tensor) ranks cannot have equally many; choose a power of two")
+            }
+        } else if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
+        guard workers % groupSize == 0 else {
+            throw UserError(.usage, "\(place): \(workers) worker\(workers == 1 ? "" : "s") cannot be cut into groups of \(groupSize); --workers must be a multiple of \(groupSize)")
         }
         if spares > 0 { throw UserError(.usage, "--spares \(spares): with \(place) everybody begins again after a loss, and a spare would have nothing to do; leave it out") }
         if leafMilliseconds != nil { throw UserError(.usage, "--pace: with \(place) a worker has only a part of each microbatch; leave one of them out") }
@@ -115,7 +137,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// - Throws: `UserError` for what needs the other transport.
     private func validateTransport() throws {
         guard transport == .gloo else {
-            if stages > 1 { throw UserError(.usage, "--sharding pp=\(stages): stages send each other messages; add --transport gloo") }
+            if let groupPlace { throw UserError(.usage, "\(groupPlace): those who compute a microbatch together send each other messages; add --transport gloo") }
             if sharding != .ddp || shadows { throw UserError(.usage, "--sharding \(sharding.rawValue)\(shadows ? "+shadow" : ""): in shared memory the state lies once per host; add --transport gloo") }
             return
         }
@@ -165,6 +187,7 @@ extension PreparedRun {
     /// - Parameter origin: where the first weights come from; nil: drawn from the seed.
     package static func new(_ config: RunConfig, _ options: SessionOptions, folder: RunFolder, origin: Origin? = nil) throws -> PreparedRun {
         try config.validate()
+        let options = options.sharing(config)
         if let origin, origin.step >= config.steps {
             throw UserError(.usage, "\(origin.description) has \(origin.step) committed steps and the new run is to end at \(config.steps); ask for more with --set steps=…")
         }
@@ -187,6 +210,7 @@ extension PreparedRun {
         let corpus = try origin?.corpus?.copied(to: folder.dataPath) ?? Ingest(config, tokenizer: origin?.tokenizer).run(into: folder.dataPath)
         if cs_noted_interrupt() != 0 { throw UserError(.interrupted, "interrupted while the run was prepared; nothing was begun") }
         config.model.vocabulary = max(corpus.tokenizer.vocabulary, origin?.vocabulary ?? 0)
+        try config.model.checkTensorDegree(config.batch.tensor)
         let b = config.sequencesPerMicrobatch
         let windows = corpus.validation.tokens == 0 ? nil : EvaluationWindows(tokenCount: corpus.validation.tokens, context: config.model.context)
         var units = windows?.units(sequences: b) ?? 0
@@ -206,7 +230,7 @@ extension PreparedRun {
             if let origin {
                 try origin.fill(parameters, shared.pointers(generation: 0))
                 (start.step, start.checkpointStep, start.source, start.pastUpdates) = (origin.step, origin.step, "origin", origin.pastUpdates)
-                start.stateHash = fingerprintState(shared, generation: 0, step: start.step)
+                start.stateHash = fingerprintState(shared, config.model, generation: 0, step: start.step)
                 if let expected = origin.stateHash, expected != start.stateHash {
                     throw UserError(.badInput, "\(origin.description) \(CheckpointDamage.state(found: start.stateHash, expected: expected)); choose another checkpoint")
                 }
@@ -215,7 +239,7 @@ extension PreparedRun {
                 checkpoint = try save(start, shared.pointers(generation: 0), config, description, parameters, folder)
             } else {
                 parameters.initialise(into: shared.state(generation: 0, part: 0), seed: config.seed)
-                start.stateHash = fingerprintState(shared, generation: 0, step: 0)
+                start.stateHash = fingerprintState(shared, config.model, generation: 0, step: 0)
             }
             try folder.write(config, description)
             let ledger = try LedgerStore(writing: folder.ledgerPath)
@@ -272,16 +296,30 @@ extension PreparedRun {
     }
 
     /// Names the state in a generation, as its floats are now.
-    static func fingerprintState(_ shared: SharedState, generation: Int, step: Int) -> String {
-        let state = shared.pointers(generation: generation)
-        return Launcher.stateHash(step: step, fingerprints: (0..<SharedLayout.chunkCount).map { fingerprint(state, range: shared.layout.chunk($0)) })
+    static func fingerprintState(_ shared: SharedState, _ model: ModelConfig, generation: Int, step: Int) -> String {
+        Launcher.stateHash(step: step, fingerprints: fingerprints(shared, model, generation: generation))
     }
 
     /// Writes down what the state in a generation is, for whoever reads it next.
-    static func noteFingerprints(_ shared: SharedState, generation: Int) {
-        let state = shared.pointers(generation: generation)
-        for chunk in 0..<SharedLayout.chunkCount {
-            shared.setFingerprint(chunk, generation: generation, fingerprint(state, range: shared.layout.chunk(chunk)))
+    static func noteFingerprints(_ shared: SharedState, _ model: ModelConfig, generation: Int) {
+        for (chunk, print) in fingerprints(shared, model, generation: generation).enumerated() { shared.setFingerprint(chunk, generation: generation, print) }
+    }
+
+    /// By chunk. In shared memory lies the whole model's vector; where chunks are of shards, those are taken from it in turn.
+    private static func fingerprints(_ shared: SharedState, _ model: ModelConfig, generation: Int) -> [UInt64] {
+        let layout = shared.layout, state = shared.pointers(generation: generation)
+        guard layout.shards > 1 else { return (0..<SharedLayout.chunkCount).map { fingerprint(state, range: layout.chunk($0)) } }
+        let parts = (0..<3).map { _ in PrivateMemory(floats: layout.shardFloats) }
+        return withExtendedLifetime(parts) {
+            let shard = StatePointers(parameters: parts[0].base, firstMoment: parts[1].base, secondMoment: parts[2].base)
+            return model.shards(layout.shards).enumerated().flatMap { rank, parameters in
+                for part in 0..<3 { parameters.takeShard(parts[part].base, from: shared.state(generation: generation, part: part)) }
+                let first = layout.shard(rank).lowerBound
+                return layout.chunks(ofShard: rank).map { chunk in
+                    let range = layout.chunk(chunk)
+                    return fingerprint(shard, range: range.lowerBound - first..<range.upperBound - first)
+                }
+            }
         }
     }
 
@@ -295,7 +333,7 @@ extension PreparedRun {
             try ledger.setFact(RunFact.updatesBefore, start.pastUpdates.json)
             try ledger.setFact(RunFact.policy, options.policy.rawValue)
             try ledger.setFact(RunFact.spares, String(options.spares))
-            if options.stages > 1 { try ledger.setFact(RunFact.stages(session: start.session), String(options.stages)) }
+            if options.groupSize > 1 { try ledger.setFact(RunFact.stages(session: start.session), String(options.groupSize)) }
             for (index, fault) in options.faults.enumerated() {
                 try ledger.put(FaultRow(session: start.session, fault: index, text: fault.description, firedNanoseconds: nil))
             }

@@ -10,7 +10,8 @@ extension StateTraits {
         let settings = ConfigKey.all.filter { $0.name.hasPrefix("model.") && $0.name != "model.dropout" }.map { ($0.name, $0.read(config)) }
         self.init(
             model: Dictionary(uniqueKeysWithValues: settings + [("model.vocabulary", String(description.vocabulary))]), seed: config.seed,
-            corpus: description.corpus, kernelCore: description.blasCore, headwayVersion: description.headwayVersion)
+            corpus: description.corpus, kernelCore: description.blasCore, headwayVersion: description.headwayVersion,
+            tensorDegree: config.batch.tensor > 1 ? config.batch.tensor : nil)
     }
 }
 

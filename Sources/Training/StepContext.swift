@@ -82,12 +82,14 @@ final class StepContext {
 /// How the gradients of leaves become the next state: in memory that all share, or in messages. Between two calls nothing
 /// may be taken for granted but that `begin` came first.
 protocol GradientExchange: AnyObject {
-    /// θ of the committed step, a whole vector. Valid from `begin` on.
+    /// θ of the committed step: the vector of the worker's transformer. Valid from `begin` on.
     var parameters: UnsafePointer<Float> { get }
     /// Whether the others have changed so that whoever waits has something to do.
     var isDisturbed: Bool { get }
     /// Whom a pass meets, where all members go through theirs together; nil where each computes for itself. Valid from `begin` on.
     var rounds: RoundPeers? { get }
+    /// Whether the results of its passes are this worker's to tell: one does where several go through a pass together.
+    var tellsResults: Bool { get }
     /// Runs what waits for others. When they are gone, waits until the launcher has drawn the consequences.
     /// - Throws: `Disturbed` then.
     func exchanging(_ step: Int, _ body: () throws -> Void) throws
@@ -103,4 +105,8 @@ protocol GradientExchange: AnyObject {
     func update(_ step: Int) throws
     /// Everybody was told to stop.
     func leave(_ step: Int) throws
+}
+
+extension GradientExchange {
+    var tellsResults: Bool { true }
 }

@@ -6,7 +6,7 @@ import RunSpec
 
 /// A stage's part in a step: its layers of all microbatches of its group.
 extension TrainStep {
-    func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
+    func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
         try evaluateInPipeline(step, due, exchange, pipeline)
         let leaves = exchange.leaves
         // (index): what the forward pass took.
@@ -27,7 +27,7 @@ extension TrainStep {
         if turn != shared.turn { throw TurnIsOver() }
     }
 
-    private func forward(leaf: Int, _ index: Int, _ step: Int, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
+    private func forward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
         context.enter(.input, step, leaf)
         // The last stage goes back at once: the targets stay.
         if pipeline.isFirst || pipeline.isLast { data.fill(step: step, leaf: leaf) }
@@ -42,7 +42,7 @@ extension TrainStep {
         context.enter(.glue, step)
     }
 
-    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
+    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
         let gradient = exchange.takeGradient()
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
@@ -61,7 +61,7 @@ extension TrainStep {
         context.faults.strike(.publish, step: step)
     }
 
-    func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: PipelineExchange, _ pipeline: Pipeline) throws {
+    func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
         let units = exchange.units(due), heldOut = shared.layout.heldOut
         try pipeline.begin(units.count, isTraining: false)
         for (index, unit) in units.enumerated() {

@@ -69,10 +69,15 @@ final class TrainStep {
     private func compute(_ step: Int) throws {
         let due = shared.due(step, config)
         if let peers = exchange.rounds { return try exchange.exchanging(step) { try computeInRounds(step, due, peers) } }
-        if let exchange = exchange as? PipelineExchange {
-            guard let pipeline = exchange.pipeline else { throw Disturbed() }
+        if let exchange = exchange as? GroupExchange {
+            guard let work = exchange.work else { throw Disturbed() }
             noteDrain()
-            return try exchange.exchanging(step) { try computeInPipeline(step, due, exchange, pipeline) }
+            return try exchange.exchanging(step) {
+                switch work {
+                case .pipeline(let pipeline): try computeInPipeline(step, due, exchange, pipeline)
+                case .ranks(let peers): try computeTogether(step, due, exchange, peers)
+                }
+            }
         }
         while true {
             let view = shared.view
@@ -134,6 +139,22 @@ final class TrainStep {
         }
     }
 
+    /// The group's leaves one after the other, each by all its ranks in lockstep.
+    private func computeTogether(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ peers: TensorPeers) throws {
+        try evaluateTogether(step, due, exchange, peers)
+        for leaf in exchange.leaves {
+            try compute(leaf: leaf, step, peers)
+            if shared.turn != turn { throw TurnIsOver() }
+        }
+    }
+
+    private func evaluateTogether(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ peers: TensorPeers) throws {
+        for unit in exchange.units(due) {
+            try evaluate(unit, step, peers)
+            if shared.turn != turn { throw TurnIsOver() }
+        }
+    }
+
     private func compute<P: Peers>(leaf: Int, _ step: Int, _ peers: P) throws(P.Failure) {
         notePass(0)
         context.enter(.input, step, leaf)
@@ -149,12 +170,12 @@ final class TrainStep {
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
         let loss = try transformer.backward(parameters: parameters, targets: data.targets, gradient: gradient, peers: peers)
-        context.faults.strike(.leafDone, step: step, gradient: gradient, count: shared.layout.parameterFloats)
+        context.faults.strike(.leafDone, step: step, gradient: gradient, count: shared.layout.shardFloats)
         pace(since: began)
         shared.noteLeaf(slot, nanoseconds: MonotonicClock.nanoseconds() - began)
-        shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: context.replica)
+        if exchange.tellsResults { shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: context.replica) }
         exchange.publish(leaf)
-        shared.leaves.markDone(leaf, turn: turn)
+        if exchange.tellsResults { shared.leaves.markDone(leaf, turn: turn) }
         context.enter(.glue, step)
         context.faults.strike(.publish, step: step)
     }
@@ -181,12 +202,14 @@ final class TrainStep {
         notePass(unit < units.validation ? 1 : unit < units.gradientUnit ? 2 : 3)
         context.enter(unit < units.validation ? .evaluate : .probe, step, unit)
         if unit < units.validation {
-            shared.setEvaluationResult(unit, try data.evaluate(unit, transformer, parameters: parameters, peers: peers))
+            let loss = try data.evaluate(unit, transformer, parameters: parameters, peers: peers)
+            if exchange.tellsResults { shared.setEvaluationResult(unit, loss) }
         } else if unit < units.gradientUnit {
-            try data.probe(unit - units.validation, transformer, parameters: parameters, peers: peers) { shared.setProbeLoss($0, $1) }
+            try data.probe(unit - units.validation, transformer, parameters: parameters, peers: peers) { if exchange.tellsResults { shared.setProbeLoss($0, $1) } }
         } else {
             data.probeGradient(transformer, parameters: parameters, into: shared.probeGradient)
         }
+        guard exchange.tellsResults else { return }
         shared.evaluations.markDone(unit, turn: turn)
         if shared.evaluations.allDone(turn: turn, in: shared.due(step, config)) {
             shared.ring()
@@ -207,9 +230,16 @@ final class TrainStep {
             if !shared.evaluations.allDone(turn: turn, in: due) { try exchange.exchanging(step) { try evaluateInRounds(step, due, peers) } }
             return try awaitEvaluation(step)
         }
-        if let exchange = exchange as? PipelineExchange {
-            guard let pipeline = exchange.pipeline else { throw Disturbed() }
-            if !shared.evaluations.allDone(turn: turn, in: due) { try exchange.exchanging(step) { try evaluateInPipeline(step, due, exchange, pipeline) } }
+        if let exchange = exchange as? GroupExchange {
+            guard let work = exchange.work else { throw Disturbed() }
+            if !shared.evaluations.allDone(turn: turn, in: due) {
+                try exchange.exchanging(step) {
+                    switch work {
+                    case .pipeline(let pipeline): try evaluateInPipeline(step, due, exchange, pipeline)
+                    case .ranks(let peers): try evaluateTogether(step, due, exchange, peers)
+                    }
+                }
+            }
             return try awaitEvaluation(step)
         }
         while !shared.stopRequested {

@@ -44,7 +44,8 @@ package struct Worker {
         }
         let parameters = ParameterLayout(config.model)
         let options = description.options
-        let stages = try ModelPart.stages(options.stages, of: config.model), part = stages[slot % options.stages]
+        let degree = config.batch.tensor
+        let part = degree > 1 ? .whole(config.model, rank: slot % degree, degree: degree) : try ModelPart.stages(options.stages, of: config.model)[slot % options.stages]
         let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch, part: part)
         let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
@@ -83,11 +84,14 @@ package struct Worker {
         }
         _ = cs_signal_at_parent_death(0)
         let context = StepContext(
-            shared: shared, config: config, slot: slot, replica: replica, parameters: ChunkSegments(shared: layout, parameters: parameters),
+            shared: shared, config: config, slot: slot, replica: replica, 
+            parameters: ChunkSegments(shared: layout, parameters: degree > 1 ? config.model.shards(degree) : [parameters]),
             recorder: recorder, instrumented: options.instrumented, faults: faults, launcherLives: launcherLives, ringDoorbell: ringDoorbell)
         let exchange: any GradientExchange = switch options.transport {
         case .shared: SharedExchange(context)
-        case .gloo where options.stages > 1: try PipelineExchange(context, options, transformer, StageParts(layout, config.model, stages: stages.count), groups: options.workers / options.stages, identity: description.identityWord(config))
+        case .gloo where options.groupSize > 1:
+            try GroupExchange(context, options, transformer, GroupParts(layout, config.model, stages: options.stages), groups: options.workers / options.groupSize,
+                identity: description.identityWord(config))
         case .gloo: try MessageExchange(context, options, blocks: parameters.blocks, identity: description.identityWord(config))
         }
         let steps = TrainStep(context, exchange, transformer: transformer, data: data, leafNanoseconds: options.leafNanoseconds)
@@ -100,8 +104,13 @@ package struct Worker {
     }
 }
 
-extension StageParts {
+extension GroupParts {
+    /// - Parameter stages: where the layout has no shards.
     init(_ layout: SharedLayout, _ model: ModelConfig, stages: Int) throws {
+        if layout.shards > 1 {
+            self.init(shardsOf: layout)
+            return
+        }
         let parameters = ParameterLayout(model), blocks = parameters.blocks
         let computes = try ModelPart.stages(stages, of: model).map { part in
             blocks[part.isFirst ? 0 : 1 + part.layers.lowerBound].lowerBound..<blocks[part.isLast(of: model) ? model.layers + 1 : part.layers.upperBound].upperBound
@@ -112,7 +121,14 @@ extension StageParts {
 
 extension SharedLayout {
     init(run config: RunConfig, _ description: RunDescription, _ parameters: ParameterLayout) {
+        let degree = config.batch.tensor
         self.init(parameterFloats: parameters.count, leaves: config.batch.microbatches, heldOut: description.heldOut,
-            sequences: config.sequencesPerMicrobatch, transport: description.options.transport)
+            sequences: config.sequencesPerMicrobatch, transport: description.options.transport, shards: degree,
+            shardFloats: degree > 1 ? config.model.shards(degree)[0].count : nil)
     }
+}
+
+extension ModelConfig {
+    /// What the ranks that share every layer have, by rank.
+    func shards(_ degree: Int) -> [ParameterLayout] { (0..<degree).map { ParameterLayout(self, rank: $0, degree: degree) } }
 }

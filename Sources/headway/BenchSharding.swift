@@ -10,7 +10,8 @@ struct BenchSharding: ParsableCommand, MultipliesMatrices {
             Real runs on generated text, one after the other: a single worker, which says how fast this machine computes; all
             workers in shared memory; and each choice over messages. Rounds go over all of them in another order each. With
             --link-gbps each worker gets a network namespace of its own and a shaped link, which takes root and iproute2. With
-            faults it also says what a failure costs. More workers than processors share them: keep them apart with --pace.
+            faults it also says what a failure costs. More workers than processors share them: keep them apart with --pace. A
+            choice may be a mesh, as pp=2, tp=2 or dp=2,tp=2.
 
             EXAMPLES
               headway bench sharding --preset char-10m --link-gbps 1 --html sharding.html

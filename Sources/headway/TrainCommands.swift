@@ -37,7 +37,7 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How workers exchange gradients: shared memory, or messages over Gloo between workers with memory of their own.", valueName: "shared|gloo"))
     var transport: Transport?
 
-    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner; pp=2 divides the layers among two stages.", valueName: "sharding"))
+    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner; pp=2 divides the layers among two stages, tp=2 every layer among two ranks, which decides the bits.", valueName: "sharding"))
     var sharding: String?
 
     @Option(help: ArgumentHelp("With --transport gloo: where workers listen, a line for each slot: an address and, if it is in a network namespace, that one's path (default: 127.0.0.1 for all).", valueName: "file"))
@@ -64,6 +64,11 @@ struct SessionFlags: ParsableArguments {
         return planned.filter { ($0.step ?? committed) >= committed && !fired.contains($0.description) } + (try fault.map { try Fault($0) })
     }
 
+    /// Gives a new run the degree of tensor parallelism that is asked for.
+    func setDegree(_ config: inout RunConfig) throws {
+        if let sharding { config.batch.tensor = try Sharding(sharding, workers: 1, place: "--sharding").mesh.tensor }
+    }
+
     /// What is not said stays as it was.
     func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0, fired: Set<String> = []) throws -> SessionOptions {
         var options = before
@@ -77,10 +82,17 @@ struct SessionFlags: ParsableArguments {
         options.transport = transport ?? before.transport
         if let sharding {
             let asked = try Sharding(sharding, workers: options.workers, place: "--sharding")
-            guard asked.redundancy != .parity, asked.mesh.tensor == 1, asked.mesh.pipeline == 1 || asked.state == .ddp && asked.redundancy == .none else {
-                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, each but ddp with +shadow, and pp=2 or dp=2,pp=2")
+            let groupSize = asked.mesh.tensor * asked.mesh.pipeline
+            guard asked.mesh.tensor == config.batch.tensor else {
+                throw UserError(.usage, "--sharding \(sharding): the run has tp=\(config.batch.tensor), which decides its bits, and this is tp=\(asked.mesh.tensor); keep it, or begin another run from its checkpoint with `headway train --from RUN --allow tensor`")
             }
-            let fitting = options.workers % asked.mesh.pipeline == 0 ? "" : "; --workers \(asked.mesh.workers) would do"
+            guard asked.mesh.tensor == 1 || asked.mesh.pipeline == 1 else {
+                throw UserError(.usage, "--sharding \(sharding): tensor parallelism and a pipeline cannot be trained together yet; leave tp or pp out")
+            }
+            guard asked.redundancy != .parity, groupSize == 1 || asked.state == .ddp && asked.redundancy == .none else {
+                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, each but ddp with +shadow, and pp=2, tp=2, dp=2,pp=2 or dp=2,tp=2")
+            }
+            let fitting = options.workers % groupSize == 0 ? "" : "; --workers \(asked.mesh.workers) would do"
             guard asked.mesh.workers == options.workers else {
                 throw UserError(.usage, "--sharding \(sharding): \(asked.mesh) has \(asked.mesh.workers) worker\(asked.mesh.workers == 1 ? "" : "s"), not \(options.workers)\(fitting)")
             }
@@ -108,6 +120,8 @@ struct NewRun: ParsableArguments {
 
     /// Prepares the run and trains it to its end.
     func train(_ config: RunConfig, name: String, usualWorkers: Int? = nil, from origin: Origin? = nil, remarks: [String] = []) throws {
+        var config = config
+        try session.setDegree(&config)
         let workers = workers ?? usualWorkers ?? min(Machine.cores, config.batch.microbatches)
         let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: origin?.step ?? 0)
         var prepared = try PreparedRun.new(config, options, folder: out.map { RunFolder($0) } ?? RunFolder.next(name: name), origin: origin)
@@ -118,7 +132,7 @@ struct NewRun: ParsableArguments {
 
 /// What may be another where a state is taken up.
 struct AllowFlag: ParsableArguments {
-    @Option(help: ArgumentHelp("Go on though these differ from what the state was made with: seed, corpus, core, version.", valueName: "names"))
+    @Option(help: ArgumentHelp("Go on though these differ from what the state was made with: seed, corpus, core, version, tensor.", valueName: "names"))
     var allow: String?
 
     func allowed() throws -> Set<Allowance> {
@@ -190,9 +204,11 @@ struct Train: ParsableCommand, MultipliesMatrices {
               headway train --workers 4 --faults plan.yaml             faults by chance, recorded, or as a fleet fails
               headway train --from runs/demo-1 --set steps=3000        on from another run's newest checkpoint, for longer
               headway train --from runs/demo-1@400 --set schedule.peak=1e-3 --workers 3
+              headway train --workers 4 --transport gloo --sharding dp=2,tp=2   two groups whose two workers share every layer
 
             A run from another's checkpoint has that run's settings and workers but for what is changed here. Another seed
-            (other samples), other text, another BLAS core or version of headway must be allowed by name; another model cannot be.
+            (other samples), other text, another BLAS core, version of headway or degree of tensor parallelism must be allowed by
+            name; another model cannot be.
             """)
 
     @OptionGroup var settings: RunSettings
@@ -206,7 +222,8 @@ struct Train: ParsableCommand, MultipliesMatrices {
 
     func run() throws {
         let branch = try from.map { try Branch($0) }
-        let (config, name) = try settings.resolve(from: branch.map { ($0.config, $0.parent.path) })
+        var (config, name) = try settings.resolve(from: branch.map { ($0.config, $0.parent.path) })
+        try new.session.setDegree(&config)
         let allowed = try allow.allowed()
         guard let branch else {
             if !allowed.isEmpty { throw UserError(.usage, "--allow goes with --from: a new run begins with nothing that could differ") }

@@ -19,6 +19,27 @@ import Testing
         #expect(sizes.subtracting([0, layout.chunk(0).count]).count <= 1)
     }
 
+    @Test(arguments: [(16, 2), (4_096, 4), (20_944, 2), (65_552, 16), (816_128, 256)])
+    func `chunks of shards cover them one after the other, and none is of two`(floats: Int, shards: Int) {
+        let layout = SharedLayout(parameterFloats: 16, leaves: 4, heldOut: HeldOutUnits(validation: 0), sequences: 1, transport: .gloo, shards: shards, shardFloats: floats)
+        #expect(layout.chunkedFloats == shards * floats)
+        var position = 0
+        for rank in 0..<shards {
+            let shard = layout.shard(rank), chunks = layout.chunks(ofShard: rank)
+            #expect(shard == position..<position + floats && chunks.count == SharedLayout.chunkCount / shards && chunks.lowerBound == rank * chunks.count)
+            for chunk in chunks {
+                let range = layout.chunk(chunk)
+                #expect(range.lowerBound == position && range.lowerBound % 16 == 0 && range.upperBound <= shard.upperBound, "chunk \(chunk)")
+                position = range.upperBound
+            }
+            #expect(position == shard.upperBound)
+        }
+        for groups in 1...3 {
+            let owners = GroupParts(shardsOf: layout).owners(groups: groups)
+            #expect(owners.enumerated().allSatisfy { $0.element % shards == $0.offset * shards / SharedLayout.chunkCount && $0.element < groups * shards })
+        }
+    }
+
     @Test(arguments: [(10_745_088, [32_768, 1_803_648, 3_574_528, 10_744_704, 10_745_088]), (4_112, [16, 32, 2_000, 4_112]), (16, [16])])
     func `each chunk is of the block that it begins in`(floats: Int, ends: [Int]) {
         let layout = Segment.layout(floats), blocks = zip([0] + ends, ends).map { $0..<$1 }, chunks = layout.chunkBlocks(blocks)

@@ -152,7 +152,7 @@ import Testing
         for slot in whole.slots {
             for i in slot.offset..<slot.offset + slot.count { values[i] = Float(generator.uniform(.tales, 9, 0, index: UInt32(i))) }
         }
-        var found = [Float](repeating: 0, count: whole.count), count = 0
+        var found = [Float](repeating: 0, count: whole.count), pieces = found, count = 0
         // Last rank first: its copies of what all have must not win.
         for rank in (0..<degree).reversed() {
             let layout = ParameterLayout(config, rank: rank, degree: degree)
@@ -162,9 +162,12 @@ import Testing
                 for i in slot.offset..<slot.offset + slot.count { shard[i] = -1 }
             }
             layout.putShard(shard, into: &found)
+            for first in stride(from: 0, to: layout.count, by: 48) { layout.putShard(shard, first..<min(first + 48, layout.count), into: &pieces) }
+            for range in layout.repeated { #expect(range.lowerBound % 16 == 0 && range.upperBound % 16 == 0 && shard[range].allSatisfy { $0 == -1 || $0 == 0 }) }
+            #expect(layout.repeated.count == (rank == 0 ? 0 : layout.slots.count(where: \.isReplicated)))
             count += layout.slots.reduce(0) { $0 + (rank == 0 || !$1.isReplicated ? $1.filled : 0) }
         }
-        #expect(found == values && count == whole.parameterCount)
+        #expect(found == values && pieces == values && count == whole.parameterCount)
     }
 
     @Test("a rank's slots are the rows and columns that they name, and all ranks' vectors have the same length", arguments: cases)

@@ -8,7 +8,7 @@ import Testing
         "model.keyValueHeads": "2", "model.width": "96", "model.hidden": "300", "model.context": "33", "model.bias": "false",
         "model.tied": "false", "model.dropout": "0.15", "model.normEpsilon": "1e-06", "model.ropeTheta": "500000.0",
         "data.corpus": "text", "data.files": "a.txt,dir/b c.txt", "data.tokenizer": "char", "data.validation": "0.05",
-        "data.talesBytes": "12345", "data.talesSeed": "3", "batch.sequences": "32", "batch.microbatches": "4",
+        "data.talesBytes": "12345", "data.talesSeed": "3", "batch.sequences": "32", "batch.microbatches": "4", "batch.tensor": "2",
         "optimizer.beta1": "0.8", "optimizer.beta2": "0.95", "optimizer.epsilon": "1e-07", "optimizer.weightDecay": "0.01",
         "optimizer.clip": "0.0", "optimizer.spike": "8.0", "schedule.kind": "wsd", "schedule.peak": "0.0007", "schedule.minimum": "1e-05",
         "schedule.warmup": "9", "schedule.decayFraction": "0.3", "evaluation.every": "11", "evaluation.tokens": "4096",
@@ -36,6 +36,14 @@ import Testing
             #expect(key.read(config) == value && config != RunConfig(), "\(key.name)")
             #expect(ConfigKey.all.allSatisfy { $0.name == key.name || $0.read(config) == $0.read(RunConfig()) }, "\(key.name)")
         }
+    }
+
+    @Test func `one rank to a layer goes without saying, so that older configurations keep their digests`() throws {
+        var config = RunConfig()
+        #expect(!config.yaml.contains("tensor"))
+        config.batch.tensor = 2
+        #expect(config.yaml.contains("  microbatches: 8\n  tensor: 2\n") && config.digest != RunConfig().digest)
+        #expect(try readBack(config) == config)
     }
 
     @Test func `names and explanations are there once each`() {

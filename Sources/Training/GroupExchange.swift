@@ -6,68 +6,83 @@ import Ledger
 import Model
 import RunSpec
 
-/// The exchange where the model's layers are divided among stages. The members of a view, in the order of ranks, are cut into
-/// data-parallel groups with a worker of every stage; each group computes its share of the leaves. A stage adds up the leaves
-/// of its own blocks, its workers in all groups complete the sums as in `MessageExchange`, and all of them update the stage's
-/// chunks. Within a group goes what chunks that are not aligned with blocks, and a tied head, make one stage need of
-/// another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss ends
-/// the attempt and all workers, and new ones begin from the newest checkpoint.
-final class PipelineExchange: GradientExchange {
+/// The exchange where several workers compute a microbatch together: each has some of the model's layers, as a stage of a
+/// pipeline, or a share of every layer, as a tensor-parallel rank. The members of a view, in the order of ranks, are cut into
+/// data-parallel groups with one of each; each group computes its share of the leaves. A member adds up the leaves of its own
+/// part of the model, those with the same part in all groups complete the sums as in `MessageExchange`, and all of them update
+/// the part's chunks. Within a group of stages goes what chunks that are not aligned with blocks, and a tied head, make one
+/// need of another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss
+/// ends the attempt and all workers, and new ones begin from the newest checkpoint.
+final class GroupExchange: GradientExchange {
+    /// How a group computes.
+    enum Work {
+        case pipeline(Pipeline)
+        case ranks(TensorPeers)
+    }
+
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
-    private let parts: StageParts
+    private let parts: GroupParts
     private let configurationWord: UInt64
     private let transformers: [Transformer]
     private let table: Range<Int>?
+    /// Where what this worker computes begins among all chunks' floats: a shard's own vector lies there, a stage's blocks have
+    /// their places in the whole one.
+    private let first: Int
     private let place: MeetingPlace
     private let state: OwnState
     /// The mean gradient of the step, where this worker has it.
     private let reduced: PrivateMemory
     private let store: NodeStore
+    /// (stays with a leaf from `gradient` to `publish`)
+    private var leafGradient: PrivateMemory?
 
     private var channels: Channels?
 
     /// A view's connections.
     private struct Channels {
         let view: Int, members: [Int]
-        /// This worker's group, by stage; and the workers of its stage, by group.
+        /// This worker's group; and those with its part of the model, by group.
         let within: MessageGroup, across: MessageGroup
         /// By chunk.
         let owners: [Int]
-        /// Of the stage's chunks, with the group of the owner.
+        /// Of the part's chunks, with the group of the owner.
         let segments: [Segment]
-        let pipeline: Pipeline
+        let work: Work
         var rank: Int { across.rank * within.size + within.rank }
         var owned: [Int] { owners.indices.filter { owners[$0] == rank } }
         var groups: [MessageGroup] { [within, across] }
     }
 
     /// - Parameters:
-    ///   - transformer: of the worker's stage.
-    ///   - parts: of all stages.
+    ///   - transformer: of the worker's part.
+    ///   - parts: of all members of a group.
     ///   - groups: how many data-parallel groups there are.
-    init(_ context: StepContext, _ options: SessionOptions, _ transformer: Transformer, _ parts: StageParts, groups: Int, identity: UInt64) throws {
+    init(_ context: StepContext, _ options: SessionOptions, _ transformer: Transformer, _ parts: GroupParts, groups: Int, identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
         (self.parts, configurationWord) = (parts, identity)
-        let stage = context.slot % parts.stages, floats = context.shared.layout.parameterFloats
-        let leaves = context.shared.layout.leaves
-        let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (leaves + groups - 1) / groups)
+        let member = context.slot % parts.size, layout = context.shared.layout, hasShard = layout.shards > 1
+        let inFlight = hasShard ? 1 : Pipeline.inFlight(stage: member, of: parts.size, microbatches: (layout.leaves + groups - 1) / groups)
         transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
         table = config.model.tied ? transformer.layout.tokenTable : nil
+        first = hasShard ? layout.shard(member).lowerBound : 0
         place = try MeetingPlace(context, options)
-        state = OwnState(context)
-        reduced = PrivateMemory(floats: floats)
-        store = NodeStore(floats: floats, range: parts.computes[stage])
+        state = OwnState(context, shard: hasShard ? (transformer.layout, member) : nil)
+        reduced = PrivateMemory(floats: layout.chunkedFloats)
+        store = NodeStore(floats: layout.chunkedFloats, range: parts.computes[member])
     }
 
     private var layout: SharedLayout { shared.layout }
-    private var stage: Int { context.slot % parts.stages }
-    private var others: [Int] { (0..<parts.stages).filter { $0 != stage } }
+    /// This worker's place in its group: its stage, its tensor-parallel rank.
+    private var member: Int { context.slot % parts.size }
+    private var others: [Int] { (0..<parts.size).filter { $0 != member } }
 
-    var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters) }
+    var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters + first) }
     var isDisturbed: Bool { place.isOver(channels?.view) }
     var rounds: RoundPeers? { nil }
-    var pipeline: Pipeline? { channels?.pipeline }
+    var work: Work? { channels?.work }
+    /// All ranks of a group have the same losses.
+    var tellsResults: Bool { layout.shards == 1 || member == 0 }
 
     /// The share of this worker's group: of `range`, cut evenly; of leaves, so that sums go far within a group.
     var leaves: Range<Int> {
@@ -92,9 +107,18 @@ final class PipelineExchange: GradientExchange {
         state.deposit(step, owned: channels?.owned ?? [])
     }
 
-    func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> { preconditionFailure("microbatch \(leaf) is computed in a pipeline") }
-    func publish(_ leaf: Int) {}
-    /// Where the gradient of a leaf is to be written, and where it goes then.
+    func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
+        leafGradient = store.take()
+        return leafGradient!.base + first
+    }
+
+    func publish(_ leaf: Int) {
+        guard let gradient = leafGradient else { return }
+        store.push(leaf: leaf, gradient)
+        leafGradient = nil
+    }
+
+    /// The same in two steps, for a pipeline that has several under way.
     func takeGradient() -> PrivateMemory { store.take() }
     func push(_ leaf: Int, _ gradient: PrivateMemory) { store.push(leaf: leaf, gradient) }
 
@@ -111,7 +135,8 @@ final class PipelineExchange: GradientExchange {
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try exchange.reduce(
                 held: held, mine: mine, layout: layout, scale: scale, into: reduced.base,
-                activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern },
+                activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
+                squares: { squares[$0] = context.parameters.square(of: $0, reduced.base, whole: $1).bitPattern },
                 done: { segment in
                     try spreading.send(segment)
                     context.faults.strike(.reduce, step: step)
@@ -123,13 +148,13 @@ final class PipelineExchange: GradientExchange {
         }
     }
 
-    /// Gradients of floats whose chunks belong to another stage go there, as part of the same nodes.
+    /// Gradients of floats whose chunks belong to another member go there, as part of the same nodes.
     private func sendForeign(_ nodes: [PrivateMemory], _ channels: Channels) throws {
         for (index, node) in nodes.enumerated() {
             let leaving = try channels.within.region(node.base, bytes: node.count * 4), arriving = try channels.within.region(node.base, bytes: node.count * 4)
             for other in others {
-                try send([parts.computed(by: stage, ownedBy: other)], leaving, to: other, .gradient, index)
-                try receive([parts.computed(by: other, ownedBy: stage)], arriving, from: other, .gradient, index)
+                try send([parts.computed(by: member, ownedBy: other)], leaving, to: other, .gradient, index)
+                try receive([parts.computed(by: other, ownedBy: member)], arriving, from: other, .gradient, index)
             }
             try arriving.finishReceives()
             try leaving.finishSends()
@@ -144,8 +169,8 @@ final class PipelineExchange: GradientExchange {
             let sharedNext = shared.nextGeneration, owned = channels.owned
             let theta = state.next(0), next = state.next
             let arriving = try channels.within.region(theta.base, bytes: theta.count * 4), leaving = try channels.within.region(theta.base, bytes: theta.count * 4)
-            for other in others { try receive(parts.read(by: stage, ownedBy: other), arriving, from: other, .parameters) }
-            for chunk in parts.chunks[stage] {
+            for other in others { try receive(parts.read(by: member, ownedBy: other), arriving, from: other, .parameters) }
+            for chunk in parts.chunks[member] {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
                 if isOwn, state.isDamaged(chunk) { try context.reportDamage(chunk) }
                 context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
@@ -153,7 +178,7 @@ final class PipelineExchange: GradientExchange {
                 context.faults.strike(.update, step: step)
             }
             context.enter(.transfer, step)
-            for other in others { try send(parts.read(by: other, ownedBy: stage), leaving, to: other, .parameters) }
+            for other in others { try send(parts.read(by: other, ownedBy: member), leaving, to: other, .parameters) }
             try arriving.finishReceives()
             try leaving.finishSends()
             state.votes()
@@ -194,10 +219,10 @@ final class PipelineExchange: GradientExchange {
 
     /// `words` of every rank, by rank. Nobody has them before everybody has called.
     private func everybody(_ words: [UInt64], _ channels: Channels, _ kind: Kind = .words) throws -> [[UInt64]] {
-        let stages = try channels.within.exchange([0] + words, tag: Self.tag(kind))
-        let groups = try channels.across.exchange(stages.flatMap { $0 }, tag: Self.tag(kind))
+        let group = try channels.within.exchange([0] + words, tag: Self.tag(kind))
+        let groups = try channels.across.exchange(group.flatMap { $0 }, tag: Self.tag(kind))
         let count = words.count + 1
-        return groups.flatMap { group in (0..<parts.stages).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
+        return groups.flatMap { group in (0..<parts.size).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
     }
 
     func exchanging(_ step: Int, _ body: () throws -> Void) throws {
@@ -239,9 +264,9 @@ final class PipelineExchange: GradientExchange {
     }
 
     private func load() {
-        let own = parts.owns[stage]
+        let own = parts.owns[member]
         for part in 0..<3 {
-            let floats = part == 0 ? parts.reads[stage] + [own] : [own]
+            let floats = part == 0 && layout.shards == 1 ? parts.reads[member] + [own] : [own]
             for range in floats { state.load(range, part: part) }
         }
     }
@@ -249,17 +274,23 @@ final class PipelineExchange: GradientExchange {
     /// - Throws: `Disturbed` when another view is announced meanwhile.
     private func form() throws -> Channels {
         drop()
-        let view = shared.view, members = shared.members, stages = parts.stages
-        guard let rank = members.firstIndex(of: context.slot), members.count % stages == 0, shared.view == view else { throw Disturbed() }
-        precondition(rank % stages == stage, "worker \(context.slot) of stage \(stage) has rank \(rank)")
-        let group = rank / stages, groups = members.count / stages
-        let within = try place.group(rank: stage, size: stages), across = try place.group(rank: group, size: groups)
-        let links = others.map { (group: within, peer: $0, slot: members[group * stages + $0]) }
-            + (0..<groups).filter { $0 != group }.map { (group: across, peer: $0, slot: members[$0 * stages + stage]) }
+        let view = shared.view, members = shared.members, size = parts.size
+        guard let rank = members.firstIndex(of: context.slot), members.count % size == 0, shared.view == view else { throw Disturbed() }
+        precondition(rank % size == member, "worker \(context.slot), number \(member) of its group, has rank \(rank)")
+        let group = rank / size, groups = members.count / size
+        let within = try place.group(rank: member, size: size), across = try place.group(rank: group, size: groups)
+        let links = others.map { (group: within, peer: $0, slot: members[group * size + $0]) }
+            + (0..<groups).filter { $0 != group }.map { (group: across, peer: $0, slot: members[$0 * size + member]) }
         try place.connect(links, [within, across], members, view: view)
         let owners = parts.owners(groups: groups)
-        let segments = Segment.cut(layout, owners: owners.map { $0 % stages == stage ? $0 / stages : groups }).filter { $0.owner < groups }
-        return Channels(view: view, members: members, within: within, across: across, owners: owners, segments: segments,
-            pipeline: try Pipeline(within, transformers, table: table) { [context] in context.interrupt($0) })
+        let segments = Segment.cut(layout, owners: owners.map { $0 % size == member ? $0 / size : groups }).filter { $0.owner < groups }
+        return Channels(view: view, members: members, within: within, across: across, owners: owners, segments: segments, work: try work(within))
+    }
+
+    private func work(_ group: MessageGroup) throws -> Work {
+        let waiting = { [context] in context.interrupt($0) }
+        if layout.shards == 1 { return .pipeline(try Pipeline(group, transformers, table: table, waiting: waiting)) }
+        // Rows of the residual stream, or two sums for each row of logits.
+        return .ranks(try TensorPeers(group, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting))
     }
 }
