@@ -114,7 +114,7 @@ import Testing
             == "was made with another training text or tokenizer, headway 1, not 2; --allow corpus,version goes on with it all the same, to other bits")
         #expect(said({ ($0.corpus, $0.headwayVersion) = ("text", "2") }, allowing: [.corpus])
             == "was made with headway 1, not 2; --allow version goes on with it all the same, to other bits")
-        #expect(said { $0.tensorDegree = 2 } == "was made with tensor parallelism tp=2, not tp=1; --allow tensor goes on with it all the same, to other bits")
+        #expect(said { $0.tensorDegree = 2 } == "was made with tensor parallelism tp=1, not tp=2; --allow tensor goes on with it all the same, to other bits")
         #expect(said({ $0.tensorDegree = 2 }, allowing: [.tensor]) == nil)
         #expect(said({ $0.kernelCore = "Haswell" }, allowing: [.core]) == nil)
         #expect(said { $0.kernelCore = "Haswell" }?.contains("OPENBLAS_CORETYPE=SkylakeX if the processor allows it, or --allow core") == true)
