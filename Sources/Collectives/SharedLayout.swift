@@ -1,7 +1,7 @@
 import RunSpec
 
 /// The sizes that fix where everything lies in a run's shared memory. Launcher and workers derive the same layout
-/// from the same configuration; the header carries a digest so that a disagreement is found before anything is read.
+/// from the same configuration; the header carries its size and the configuration's identity so that a disagreement is found before anything is read.
 package struct SharedLayout: Equatable, Sendable {
     /// Chunks of the parameter vector, independent of the number of workers (DESIGN: S).
     package static let chunkCount = 256

@@ -79,6 +79,7 @@ final class GroupExchange: GradientExchange {
 
     var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters + first) }
     var isDisturbed: Bool { place.isOver(channels?.view) }
+    var isAsked: Bool { state.isAsked }
     var rounds: RoundPeers? { nil }
     var work: Work? { channels?.work }
     /// All ranks of a group have the same losses.
@@ -172,7 +173,7 @@ final class GroupExchange: GradientExchange {
             for other in others { try receive(parts.read(by: member, ownedBy: other), arriving, from: other, .parameters) }
             for chunk in parts.chunks[member] {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
-                if isOwn, state.isDamaged(chunk) { try context.reportDamage(chunk) }
+                if state.isDamaged(chunk) { try context.reportDamage(chunk) }
                 context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
                 if isOwn { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
                 context.faults.strike(.update, step: step)

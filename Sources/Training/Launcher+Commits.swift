@@ -171,6 +171,8 @@ extension Launcher {
 
     /// No update follows that would find a damaged state: it is looked at before everybody goes.
     private func leaveIfWhole() {
+        // With messages owners look at their state before they update it, and the last one is here before anybody goes.
+        if sendsMessages, shared.depositStep != step { return askForDeposit() }
         if sendsMessages || PreparedRun.fingerprintState(shared, config.model, generation: shared.currentGeneration, step: step) == stateHash {
             leave()
         } else {

@@ -162,6 +162,13 @@ extension Launcher {
                 members[owner]!.incident = lossUnderWay
                 members[owner]!.process.kill()
             }
+            // Others may have made updates of its gradients. A group does not vote without it, and goes back as a whole.
+            if description.options.groupSize == 1 {
+                shared.discardAttempt(units: 0..<0)
+                try noteSetback(.discard)
+                attemptDiscarded = true
+                shared.ring()
+            }
             return
         }
         let older = recentStates.filter { $0.key != shared.currentGeneration && $0.value.step < step }.sorted { $0.value.step > $1.value.step }

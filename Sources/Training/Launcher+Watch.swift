@@ -131,7 +131,7 @@ extension Launcher {
     /// Everybody waits, and nobody has anything to do: a fault of this program, and better said than waited for.
     private func checkDeadlock(at now: UInt64) throws {
         let watches = views.view.members.compactMap { members[$0] }.filter { $0.incident == nil }
-        guard !watches.isEmpty, !shared.stopRequested, watches.allSatisfy({ !$0.watch.isWorking && now - min(now, $0.watch.since) > Self.deadlockNanoseconds }) else { return }
+        guard !watches.isEmpty, !shared.stopRequested, writer == nil, watches.allSatisfy({ !$0.watch.isWorking && now - min(now, $0.watch.since) > Self.deadlockNanoseconds }) else { return }
         throw UserError(.runFailed, "all \(watches.count) workers have waited for each other for \(Self.deadlockNanoseconds / 1_000_000_000) s in step \(step): this is a mistake in headway; please report it")
     }
 

@@ -237,8 +237,9 @@ package final class Launcher {
         try lookAtWishes()
         let now = MonotonicClock.nanoseconds()
         if shared.stopRequested {
-            leaveDeadline = leaveDeadline ?? now + Self.leaveNanoseconds
-            if now > leaveDeadline!, writer == nil || !sendsMessages { members.values.forEach { $0.process.kill() } }
+            // Workers that are to deposit the last state wait for the writer of the one before.
+            leaveDeadline = sendsMessages && writer != nil ? nil : leaveDeadline ?? now + Self.leaveNanoseconds
+            if let leaveDeadline, now > leaveDeadline { members.values.forEach { $0.process.kill() } }
         }
         try spawnDue(at: now)
         if now >= nextWatch {
@@ -344,7 +345,7 @@ package final class Launcher {
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
-        shared.setMembers(view.members, leavers: leavers.filter { members[$0] != nil })
+        shared.setMembers(view.members, leavers: leavers.filter { members[$0] != nil && !view.members.contains($0) })
         leavers.removeAll()
         if ring { shared.announce(view: view.number) } else { shared.setNextView(view.number) }
         // Whoever is let in finds the view that he is in.

@@ -64,6 +64,8 @@ final class MeetingPlace {
             for link in links { try link.group.connect(link.peer, shared.address(of: link.slot, for: context.slot)) }
         } catch {
             close(groups)
+            // Whom it failed for is gone, and the view without him is there.
+            if error is MessageFailure, shared.view != view { throw Disturbed() }
             throw error
         }
     }
@@ -109,7 +111,7 @@ final class MeetingPlace {
                 }
                 return shared.view != failed || shared.stopRequested
             }
-            if case .refused(let what) = failure, shared.view == failed { throw UserError(.system, "worker \(context.slot): \(what)") }
+            if case .refused(let what) = failure, shared.view == failed, shared.turn == context.turn, !shared.stopRequested { throw UserError(.system, "worker \(context.slot): \(what)") }
             throw Disturbed()
         }
     }

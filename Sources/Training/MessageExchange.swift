@@ -25,12 +25,12 @@ final class MessageExchange: GradientExchange {
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
 
-    /// Chunks whose moments this worker holds; and those that the update of the turn under way has made.
-    private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
+    /// Chunks whose moments this worker holds; and those whose next ones the update of the turn under way has made.
     private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
+    private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
 
-    /// The turn that `store` holds leaves of, and the one whose deposit is made.
-    private var storeTurn = -1, depositedTurn = -1
+    /// The turn that `store` holds leaves of.
+    private var storeTurn = -1
     private var channels: Channels?
     /// The members of the last group, when it is gone.
     private var before: [Int] = []
@@ -61,6 +61,7 @@ final class MessageExchange: GradientExchange {
 
     var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters) }
     var isDisturbed: Bool { place.isOver(channels?.view) }
+    var isAsked: Bool { state.isAsked }
 
     private(set) var rounds: RoundPeers?
 
@@ -79,15 +80,26 @@ final class MessageExchange: GradientExchange {
         }
         // Somebody may wait for a message that is not to come: the end of the old channels tells it.
         if isDisturbed { drop() }
-        // Whoever has just come needs the state from the others before it can do anything, and they see that it is new. All
-        // else can wait for the exchange.
-        let known = Set(channels?.members ?? before)
-        if state.step != step || !shared.members.allSatisfy(known.contains) || sharding.isInRounds && (isDisturbed || ownersMoved) { try settle(step) }
+        if cannotWait(step) { try settle(step) }
         rounds?.parameters = state.current(0)
         state.deposit(step, owned: owned)
     }
 
-    private var owned: [Int] { channels.map { channels in channels.owners.indices.filter { channels.owners[$0] == channels.rank } } ?? [] }
+    /// Whether members of another view must meet before anything is computed; all else can wait for the exchange.
+    private func cannotWait(_ step: Int) -> Bool {
+        // Whoever has just come needs the state from the others before it can do anything, and they see that it is new.
+        let known = Set(channels?.members ?? before)
+        if state.step != step || !shared.members.allSatisfy(known.contains) { return true }
+        guard isDisturbed || ownersMoved else { return false }
+        // Nobody exchanges anything any more, and what the owners have is asked for; whoever leaves waits to hand over.
+        return sharding.isInRounds || step == config.steps || sharding != .ddp && isDisturbed && !shared.leavers.isEmpty
+    }
+
+    /// The chunks that are this worker's to deposit, as far as it has them: also while no group is formed. Of chunks that have
+    /// no floats nothing is held.
+    private var owned: [Int] {
+        holdsMoments.indices.filter { shared.reductions.owner(of: $0) == context.slot && (holdsMoments[$0] || layout.chunk($0).isEmpty) }
+    }
 
     private func takeCommit(_ step: Int) throws {
         if try state.takeCommit(step) { noteUpdated() }
@@ -168,13 +180,15 @@ final class MessageExchange: GradientExchange {
             let spreading = try TreeExchange(channels.group, channels.segments).spread(state.next(0), kind: 1) { [self] in
                 sharding != .zero3 && !keeps(owner: $0, $1, of: size)
             }
+            let owned = channels.owners.indices.filter { channels.owners[$0] == rank }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             // The own ones first: others wait for them.
             for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && keeps(owner: $0.owner, rank, of: size) }) {
                 let isDoubled = segment.owner == rank || sharding != .ddp
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
-                    if isDoubled, state.isDamaged(chunk) { try context.reportDamage(chunk) }
+                    // Whoever computes with it looks, not only who owns it.
+                    if state.isDamaged(chunk) { try context.reportDamage(chunk) }
                     context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
                     updated[chunk] = true
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }

@@ -82,6 +82,9 @@ final class OwnState {
         if let shard { shard.takeShard(current(part).base + first, from: deposit) } else { copy(range, deposit, to: current(part).base) }
     }
 
+    /// Whether chunks of this worker's are asked for and not deposited.
+    var isAsked: Bool { shared.depositWanted == step && step != nil && shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil }
+
     /// Copies the owned chunks to where a checkpoint is written from, if one is due.
     func deposit(_ committed: Int, owned: [Int]) {
         guard shared.depositWanted == committed, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }

@@ -34,11 +34,16 @@ extension PreparedRun {
             SharedState.unlink(description.segmentName)
             throw UserError(.usage, "\(folder.path) is finished: all \(config.steps) steps are committed; see `headway report \(folder.path)`, or go on for longer in a new run with `headway train --from \(folder.path) --set steps=\(2 * config.steps)`")
         }
+        let before = description
         description.options = options
         let parameters = ParameterLayout(config.model)
         var start = SessionStart(
             session: (record.sessions.map(\.session).max() ?? 0) + 1, nextReplica: (record.replicas.map(\.replica).max() ?? 0) + 1,
             nextIncident: (record.incidents.map(\.incident).max() ?? 0) + 1, lastView: record.views.map(\.view).max() ?? 0)
+        if chosen == nil, options.transport != before.options.transport, let held = try adopt(config, before, parameters, record),
+            case let step = held.committedStep, try newestCheckpoint(upTo: step, folder) ?? -1 < step {
+            throw UserError(.usage, "--transport \(options.transport.rawValue): the state after step \(step) is in memory only, as --transport \(before.options.transport.rawValue) has it; `headway resume \(folder.path)` without the option takes it up, and after Ctrl-C it is in a checkpoint")
+        }
         var remarks = differences
         let shared: SharedState
         if chosen == nil, let adopted = try adopt(config, description, parameters, record) {
@@ -86,7 +91,6 @@ extension PreparedRun {
                 throw error.userError
             }
         }
-        config.model.vocabulary = description.vocabulary
         return PreparedRun(folder: folder, config: config, description: description, shared: shared, parameters: parameters, ledger: ledger,
             start: start, probes: record.probes, remarks: remarks)
     }

@@ -86,6 +86,8 @@ protocol GradientExchange: AnyObject {
     var parameters: UnsafePointer<Float> { get }
     /// Whether the others have changed so that whoever waits has something to do.
     var isDisturbed: Bool { get }
+    /// Whether the launcher waits for this worker's part of the committed state.
+    var isAsked: Bool { get }
     /// Whom a pass meets, where all members go through theirs together; nil where each computes for itself. Valid from `begin` on.
     var rounds: RoundPeers? { get }
     /// Whether the results of its passes are this worker's to tell: one does where several go through a pass together.

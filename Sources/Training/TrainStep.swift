@@ -219,7 +219,7 @@ final class TrainStep {
 
     private func awaitEvaluation(_ step: Int) throws {
         context.enter(.awaitEvaluation, step)
-        try context.wait { shared.stopRequested || exchange.isDisturbed }
+        try context.wait { shared.stopRequested || exchange.isDisturbed || exchange.isAsked }
     }
 
     /// After the last step: the validation and probe passes that close the run.
@@ -250,7 +250,7 @@ final class TrainStep {
                 evaluate(unit, step, Alone())
             } else {
                 context.enter(.awaitEvaluation, step)
-                try context.wait { shared.stopRequested || next() != nil || shared.view != view }
+                try context.wait { shared.stopRequested || next() != nil || shared.view != view || exchange.isAsked }
                 try exchange.begin(step)
             }
         }

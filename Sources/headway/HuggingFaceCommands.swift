@@ -64,7 +64,8 @@ struct ImportHuggingFace: ParsableCommand, MultipliesMatrices {
 
     func run() throws {
         let source = try HuggingFaceFolder(folder)
-        let (config, name) = try settings.resolve(over: source.shape)
+        var (config, name) = try settings.resolve(over: source.shape)
+        try new.session.setDegree(&config)
         try source.check(config)
         var origin = Origin(step: 0, description: "the weights in \(folder)") { layout, state in try source.fill(layout, state.parameters) }
         (origin.tokenizer, origin.vocabulary) = (source.tokenizer, source.model.vocabulary)

@@ -72,7 +72,7 @@ struct SessionFlags: ParsableArguments {
     /// What is not said stays as it was.
     func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0, fired: Set<String> = []) throws -> SessionOptions {
         var options = before
-        (options.workers, options.pinned) = (workers ?? before.workers, pin)
+        (options.workers, options.pinned) = (workers ?? before.workers, pin || before.pinned)
         options.policy = policy ?? before.policy
         options.spares = spares ?? before.spares
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds
@@ -120,8 +120,6 @@ struct NewRun: ParsableArguments {
 
     /// Prepares the run and trains it to its end.
     func train(_ config: RunConfig, name: String, usualWorkers: Int? = nil, from origin: Origin? = nil, remarks: [String] = []) throws {
-        var config = config
-        try session.setDegree(&config)
         let workers = workers ?? usualWorkers ?? min(Machine.cores, config.batch.microbatches)
         let options = try session.options(SessionOptions(workers: workers), workers: workers, config, committed: origin?.step ?? 0)
         var prepared = try PreparedRun.new(config, options, folder: out.map { RunFolder($0) } ?? RunFolder.next(name: name), origin: origin)
