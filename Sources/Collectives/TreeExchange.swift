@@ -65,7 +65,7 @@ package struct TreeExchange {
     ///   - done: called when a segment is there.
     package func reduce(
         held: [[TreeNode]], mine: [PrivateMemory], layout: SharedLayout, scale: Float, into sum: UnsafeMutablePointer<Float>,
-        activity: (ExchangeActivity) -> Void, squares: (Int, Double) -> Void, done: (Segment) throws -> Void
+        activity: (ExchangeActivity) -> Void, squares: (Int, Double) -> Void, done: (Segment) -> Void
     ) throws {
         let rank = group.rank, own = owned(by: rank)
         // (slot of the window, peer, node): a segment's part.
@@ -81,15 +81,15 @@ package struct TreeExchange {
                 return try group.region(staging.base + place, bytes: max(parts[peer] * longest * 4, 4))
             })
         }
-        func expect(_ index: Int) throws {
+        func expect(_ index: Int) {
             let segment = segments[own[index]], bytes = segment.floats.count * 4
             for (p, peer) in peers.enumerated() {
                 for node in held[peer].indices {
-                    try landing[index % window][p].receive(from: peer, tag: Self.tag(own[index], node), offset: node * longest * 4, bytes: bytes)
+                    landing[index % window][p].receive(from: peer, tag: Self.tag(own[index], node), offset: node * longest * 4, bytes: bytes)
                 }
             }
         }
-        for index in 0..<min(window, own.count) { try expect(index) }
+        for index in 0..<min(window, own.count) { expect(index) }
         // To everybody in turn, so that nobody waits for its first part until others have their last.
         let leaving = try mine.map { try group.region($0.base, bytes: $0.count * 4) }
         let theirs = peers.map { owned(by: $0) }
@@ -97,7 +97,7 @@ package struct TreeExchange {
             for (p, peer) in peers.enumerated() where index < theirs[p].count {
                 let segment = segments[theirs[p][index]]
                 for node in mine.indices {
-                    try leaving[node].send(to: peer, tag: Self.tag(theirs[p][index], node), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+                    leaving[node].send(to: peer, tag: Self.tag(theirs[p][index], node), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
                 }
             }
         }
@@ -122,8 +122,8 @@ package struct TreeExchange {
                 sources.sort { $0.index << $0.level < $1.index << $1.level }
                 squares(chunk, reduceNodes(sources, count: range.count, scale: scale, into: sum + range.lowerBound))
             }
-            if index + window < own.count { try expect(index + window) }
-            try done(segment)
+            if index + window < own.count { expect(index + window) }
+            done(segment)
         }
         activity(.waiting)
         for region in leaving { try region.finishSends() }
@@ -146,16 +146,16 @@ package struct TreeExchange {
             leaving = try group.region(vector.base, bytes: vector.count * 4)
             for (region, peer) in zip(arriving, senders) {
                 for (index, segment) in segments.enumerated() where segment.owner == peer {
-                    try region.receive(from: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+                    region.receive(from: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
                 }
             }
         }
 
         /// An own segment is there: it goes out.
-        package func send(_ segment: Segment) throws {
+        package func send(_ segment: Segment) {
             guard let index = segments.firstIndex(of: segment) else { preconditionFailure("no such segment: \(segment)") }
             for peer in receivers {
-                try leaving.send(to: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+                leaving.send(to: peer, tag: TreeExchange.tag(index, TreeExchange.spreadTag - kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
             }
         }
 
@@ -178,9 +178,9 @@ extension MessageGroup {
         defer { all.deallocate() }
         (all + rank * count).update(from: words, count: count)
         try withExtendedLifetime(peers.map { _ in try region(all, bytes: size * count * 8) }) { arriving in
-            for (region, peer) in zip(arriving, peers) { try region.receive(from: peer, tag: tag, offset: peer * count * 8, bytes: count * 8) }
+            for (region, peer) in zip(arriving, peers) { region.receive(from: peer, tag: tag, offset: peer * count * 8, bytes: count * 8) }
             let leaving = try region(all, bytes: size * count * 8)
-            for peer in peers { try leaving.send(to: peer, tag: tag, offset: rank * count * 8, bytes: count * 8) }
+            for peer in peers { leaving.send(to: peer, tag: tag, offset: rank * count * 8, bytes: count * 8) }
             for region in arriving { try region.finishReceives() }
             try leaving.finishSends()
         }

@@ -139,7 +139,7 @@ final class GroupExchange: GradientExchange {
                 activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = context.parameters.square(of: $0, reduced.base, whole: $1).bitPattern },
                 done: { segment in
-                    try spreading.send(segment)
+                    spreading.send(segment)
                     context.faults.strike(.reduce, step: step)
                 })
             context.enter(.transfer, step)
@@ -154,8 +154,8 @@ final class GroupExchange: GradientExchange {
         for (index, node) in nodes.enumerated() {
             let leaving = try channels.within.region(node.base, bytes: node.count * 4), arriving = try channels.within.region(node.base, bytes: node.count * 4)
             for other in others {
-                try send([parts.computed(by: member, ownedBy: other)], leaving, to: other, .gradient, index)
-                try receive([parts.computed(by: other, ownedBy: member)], arriving, from: other, .gradient, index)
+                send([parts.computed(by: member, ownedBy: other)], leaving, to: other, .gradient, index)
+                receive([parts.computed(by: other, ownedBy: member)], arriving, from: other, .gradient, index)
             }
             try arriving.finishReceives()
             try leaving.finishSends()
@@ -170,7 +170,7 @@ final class GroupExchange: GradientExchange {
             let sharedNext = shared.nextGeneration, owned = channels.owned
             let theta = state.next(0), next = state.next
             let arriving = try channels.within.region(theta.base, bytes: theta.count * 4), leaving = try channels.within.region(theta.base, bytes: theta.count * 4)
-            for other in others { try receive(parts.read(by: member, ownedBy: other), arriving, from: other, .parameters) }
+            for other in others { receive(parts.read(by: member, ownedBy: other), arriving, from: other, .parameters) }
             for chunk in parts.chunks[member] {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
                 if state.isDamaged(chunk) { try context.reportDamage(chunk) }
@@ -179,7 +179,7 @@ final class GroupExchange: GradientExchange {
                 context.faults.strike(.update, step: step)
             }
             context.enter(.transfer, step)
-            for other in others { try send(parts.read(by: other, ownedBy: member), leaving, to: other, .parameters) }
+            for other in others { send(parts.read(by: other, ownedBy: member), leaving, to: other, .parameters) }
             try arriving.finishReceives()
             try leaving.finishSends()
             state.votes()
@@ -206,15 +206,15 @@ final class GroupExchange: GradientExchange {
     private enum Kind: UInt64 { case hello = 2, words = 3, gradient = 11, parameters = 12 }
     private static func tag(_ kind: Kind, _ index: Int = 0, _ part: Int = 0) -> UInt64 { kind.rawValue << 60 | UInt64(index) << 20 | UInt64(part) }
 
-    private func send(_ floats: [Range<Int>], _ region: MessageRegion, to peer: Int, _ kind: Kind, _ index: Int = 0) throws {
+    private func send(_ floats: [Range<Int>], _ region: MessageRegion, to peer: Int, _ kind: Kind, _ index: Int = 0) {
         for (part, range) in floats.enumerated() where !range.isEmpty {
-            try region.send(to: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+            region.send(to: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
         }
     }
 
-    private func receive(_ floats: [Range<Int>], _ region: MessageRegion, from peer: Int, _ kind: Kind, _ index: Int = 0) throws {
+    private func receive(_ floats: [Range<Int>], _ region: MessageRegion, from peer: Int, _ kind: Kind, _ index: Int = 0) {
         for (part, range) in floats.enumerated() where !range.isEmpty {
-            try region.receive(from: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+            region.receive(from: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
         }
     }
 

@@ -130,8 +130,8 @@ final class MessageExchange: GradientExchange {
             self.reduced = reduced
             let spreading = try exchange.spread(reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
-            func finish(_ segment: Segment) throws {
-                try spreading.send(segment)
+            func finish(_ segment: Segment) {
+                spreading.send(segment)
                 context.faults.strike(.reduce, step: step)
             }
             if sharding.isInRounds {
@@ -142,7 +142,7 @@ final class MessageExchange: GradientExchange {
                         let range = layout.chunk(chunk), source = NodeSource(level: levels.count - 1, index: 0, floats: root + range.lowerBound)
                         if !range.isEmpty { squares[chunk] = reduceNodes([source], count: range.count, scale: scale, into: reduced.base + range.lowerBound).bitPattern }
                     }
-                    try finish(segment)
+                    finish(segment)
                 }
             } else {
                 let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { shared.claimant(of: $0, turn: context.turn) == slot } }
@@ -194,7 +194,7 @@ final class MessageExchange: GradientExchange {
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }
                     if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
                 }
-                if segment.owner == rank { try spreading.send(segment) }
+                if segment.owner == rank { spreading.send(segment) }
                 context.faults.strike(.update, step: step)
             }
             if shadows, size > 1 { try compare(prints, channels) }
@@ -387,12 +387,12 @@ final class MessageExchange: GradientExchange {
                 let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
                 if transfer.to == channels.rank {
                     if let from = transfer.from {
-                        try regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
+                        regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
                     } else {
                         state.load(transfer.floats, part: part)
                     }
                 } else if transfer.from == channels.rank {
-                    try leaving[part].send(to: transfer.to, tag: tag, offset: offset, bytes: bytes)
+                    leaving[part].send(to: transfer.to, tag: tag, offset: offset, bytes: bytes)
                 }
             }
         }

@@ -64,34 +64,34 @@ final class Pipeline {
 
     /// Expects the first of `count` microbatches.
     /// - Parameter isTraining: whether they come back.
-    func begin(_ count: Int, isTraining: Bool) throws {
+    func begin(_ count: Int, isTraining: Bool) {
         self.count = count
-        for index in 0..<min(transformers.count, count) { try expectInput(index) }
+        for index in 0..<min(transformers.count, count) { expectInput(index) }
         guard isTraining else { return }
-        for index in 0..<min(2, count) { try expectGradient(index) }
+        for index in 0..<min(2, count) { expectGradient(index) }
     }
 
-    private func expectInput(_ index: Int) throws {
+    private func expectInput(_ index: Int) {
         guard !isFirst, index < count else { return }
-        try arriving[index % arriving.count].receive(from: stage - 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
+        arriving[index % arriving.count].receive(from: stage - 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits until microbatch `index` is there, and its instance is free.
     func awaitInput(_ index: Int) throws { try finish([arriving[index % arriving.count]], [leaving[index % leaving.count]]) }
 
-    func sendOutput(_ index: Int) throws {
+    func sendOutput(_ index: Int) {
         guard !isLast else { return }
-        try leaving[index % leaving.count].send(to: stage + 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
+        leaving[index % leaving.count].send(to: stage + 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
     }
 
     /// The instance of microbatch `index` has nothing more to do.
-    func isDone(_ index: Int) throws { try expectInput(index + transformers.count) }
+    func isDone(_ index: Int) { expectInput(index + transformers.count) }
 
     // MARK: Backward
 
-    private func expectGradient(_ index: Int) throws {
+    private func expectGradient(_ index: Int) {
         guard !isLast, index < count else { return }
-        try falling[index % 2].receive(from: stage + 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
+        falling[index % 2].receive(from: stage + 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits for what the backward pass of microbatch `index` goes by.
@@ -99,13 +99,13 @@ final class Pipeline {
     func awaitGradient(_ index: Int, _ gradient: PrivateMemory) throws {
         if let table, isFirst {
             let region = try group.region(gradient.base, bytes: gradient.count * 4)
-            try region.receive(from: stages - 1, tag: Self.tag(.share, index), offset: table.lowerBound * 4, bytes: table.count * 4)
+            region.receive(from: stages - 1, tag: Self.tag(.share, index), offset: table.lowerBound * 4, bytes: table.count * 4)
             try finish([region], [])
         }
         guard !isLast else { return }
         try finish([falling[index % 2]], [])
         transformers[0].residualGradient.update(from: above.base + index % 2 * floats, count: floats)
-        try expectGradient(index + 2)
+        expectGradient(index + 2)
     }
 
     func sendGradient(_ index: Int, _ gradient: PrivateMemory) throws {
@@ -113,12 +113,12 @@ final class Pipeline {
             let place = index % stages
             try finish([], [sharing[place]])
             (shares.base + place * table.count).update(from: gradient.base + table.lowerBound, count: table.count)
-            try sharing[place].send(to: 0, tag: Self.tag(.share, index), offset: 0, bytes: table.count * 4)
+            sharing[place].send(to: 0, tag: Self.tag(.share, index), offset: 0, bytes: table.count * 4)
         }
         guard !isFirst else { return }
         try finish([], [passing[index % 2]])
         (below.base + index % 2 * floats).update(from: transformers[0].residualGradient, count: floats)
-        try passing[index % 2].send(to: stage - 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
+        passing[index % 2].send(to: stage - 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits for what is still under way.

@@ -62,7 +62,7 @@ final class RoundPeers: Peers {
         if gathers {
             arriving = try (0..<2).map { _ in try others.map { _ in try group.region(parameters.base, bytes: parameters.count * 4) } }
             serving = try group.region(parameters.base, bytes: parameters.count * 4)
-            try post(read: 0)
+            post(read: 0)
         }
         guard kind == .training else { return }
         landing = try (0..<2).map { slot in
@@ -103,18 +103,18 @@ final class RoundPeers: Peers {
 
     // MARK: Parameters
 
-    private func post(read index: Int) throws {
+    private func post(read index: Int) {
         guard index < reads.count else { return }
         let block = reads[index].block
         for (place, peer) in others.enumerated() {
             if isActive {
                 for (n, part) in parts.owned[block][peer].enumerated() {
-                    try arriving[index % 2][place].receive(from: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                    arriving[index % 2][place].receive(from: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
                 }
             }
             guard peer < active else { continue }
             for (n, part) in parts.owned[block][rank].enumerated() {
-                try serving!.send(to: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                serving!.send(to: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
             }
         }
     }
@@ -125,7 +125,7 @@ final class RoundPeers: Peers {
         precondition(reads[position].block == block, "block \(block) is read, \(reads[position].block) was expected")
         try finish(arriving[position % 2], [])
         remaining[block] = reads[position].uses
-        try post(read: position + 1)
+        post(read: position + 1)
     }
 
     func hasRead(block: Int, in pass: Pass) throws {
@@ -143,13 +143,13 @@ final class RoundPeers: Peers {
             if peer < active {
                 var at = 0
                 for (n, part) in parts.owned[block][rank].enumerated() {
-                    try landing[slot][place].receive(from: peer, tag: Self.tag(.gradient, block, n), offset: at * 4, bytes: part.count * 4)
+                    landing[slot][place].receive(from: peer, tag: Self.tag(.gradient, block, n), offset: at * 4, bytes: part.count * 4)
                     at += part.count
                 }
             }
             guard isActive else { continue }
             for (n, part) in parts.owned[block][peer].enumerated() {
-                try leaving[slot].send(to: peer, tag: Self.tag(.gradient, block, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                leaving[slot].send(to: peer, tag: Self.tag(.gradient, block, n), offset: part.lowerBound * 4, bytes: part.count * 4)
             }
         }
         try absorbPending()

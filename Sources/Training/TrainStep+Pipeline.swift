@@ -11,7 +11,7 @@ extension TrainStep {
         let leaves = exchange.leaves
         // (index): what the forward pass took.
         var took: [Int: UInt64] = [:]
-        try pipeline.begin(leaves.count, isTraining: true)
+        pipeline.begin(leaves.count, isTraining: true)
         for (pass, index) in Pipeline.schedule(stage: pipeline.stage, of: pipeline.stages, microbatches: leaves.count) {
             let leaf = leaves.lowerBound + index, began = MonotonicClock.nanoseconds()
             switch pass {
@@ -38,7 +38,7 @@ extension TrainStep {
         let dropout = config.model.dropout > 0
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
         pipeline.transformer(index).forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: dropout)
-        try pipeline.sendOutput(index)
+        pipeline.sendOutput(index)
         context.enter(.glue, step)
     }
 
@@ -50,7 +50,7 @@ extension TrainStep {
         let loss = pipeline.transformer(index).backward(
             parameters: exchange.parameters, targets: pipeline.isLast ? UnsafePointer(data.targets) : nil, gradient: gradient.base)
         try pipeline.sendGradient(index, gradient)
-        try pipeline.isDone(index)
+        pipeline.isDone(index)
         context.faults.strike(.leafDone, step: step, gradient: gradient.base, count: shared.layout.parameterFloats)
         exchange.push(leaf, gradient)
         if pipeline.isLast {
@@ -63,7 +63,7 @@ extension TrainStep {
 
     func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
         let units = exchange.units(due), heldOut = shared.layout.heldOut
-        try pipeline.begin(units.count, isTraining: false)
+        pipeline.begin(units.count, isTraining: false)
         for (index, unit) in units.enumerated() {
             let isValidation = unit < heldOut.validation, probe = unit - heldOut.validation
             context.enter(isValidation ? .evaluate : .probe, step, unit)
@@ -72,7 +72,7 @@ extension TrainStep {
             try pipeline.awaitInput(index)
             let transformer = pipeline.transformer(index)
             transformer.forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: nil)
-            try pipeline.sendOutput(index)
+            pipeline.sendOutput(index)
             if pipeline.isLast {
                 let losses = data.losses(transformer, parameters: exchange.parameters, peers: Alone())
                 if isValidation {
@@ -82,7 +82,7 @@ extension TrainStep {
                 }
                 shared.evaluations.markDone(unit, turn: turn)
             }
-            try pipeline.isDone(index)
+            pipeline.isDone(index)
         }
         try pipeline.end()
         if turn != shared.turn { throw TurnIsOver() }

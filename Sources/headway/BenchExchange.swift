@@ -198,7 +198,7 @@ struct ExchangeRankCommand: ParsableCommand {
         func exchangeMessages() throws {
             let exchange = TreeExchange(group, segments), spreading = try exchange.spread(reduced, kind: 0) { _, _ in true }
             try exchange.reduce(held: held, mine: mine, layout: layout, scale: Self.scale, into: reduced.base,
-                activity: { _ in }, squares: { _, _ in }, done: { try spreading.send($0) })
+                activity: { _ in }, squares: { _, _ in }, done: { spreading.send($0) })
             try spreading.finish()
         }
         func exchangeMemory() {

@@ -111,7 +111,7 @@ struct MessageTests {
             var found = [Double](repeating: .nan, count: SharedLayout.chunkCount)
             let gathering = try exchange.spread(reduced, kind: 0) { _, _ in true }
             try exchange.reduce(held: held, mine: held[group.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: reduced.base,
-                activity: { _ in }, squares: { found[$0] = $1 }, done: { try gathering.send($0) })
+                activity: { _ in }, squares: { found[$0] = $1 }, done: { gathering.send($0) })
             try gathering.finish()
             let all = try group.exchange(found.map(\.bitPattern), tag: 7)
             let known = (0..<SharedLayout.chunkCount).map { chunk in all.map { Double(bitPattern: $0[chunk]) }.first { !$0.isNaN } ?? 0 }

@@ -22,7 +22,7 @@ extension HeadwayCommand {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             let record = try run.expectFinished(run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: options("dp=2,pp=2")), settings)
             #expect(record.incidents.map(\.kind) == [.crash] && record.incidents[0].slot == 1)
-            #expect(record.setbacks.map(\.kind) == [.rewind] && record.setbacks[0].toStep == 20)
+            record.expectOneReturn()
             // Whoever was stopped for the loss of another was not lost itself.
             #expect(record.replicas.count { $0.stoppedFor != nil } == 3)
         }

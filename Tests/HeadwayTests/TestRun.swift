@@ -259,3 +259,11 @@ func eventually(limitSeconds: Double = 20, _ condition: () -> Bool) -> Bool {
 
 /// Everything here starts processes, so that nothing runs beside anything else of it.
 @Suite("headway", .serialized) struct HeadwayCommand {}
+
+extension RunRecord {
+    /// Everybody went back once, to the newest checkpoint that was durable then.
+    func expectOneReturn(at location: SourceLocation = #_sourceLocation) {
+        let newest = setbacks.first.flatMap { setback in checkpoints.filter { $0.durableNanoseconds ?? .max < setback.nanoseconds }.map(\.step).max() }
+        #expect(setbacks.map(\.kind) == [.rewind] && setbacks.first?.toStep == newest ?? 0, sourceLocation: location)
+    }
+}

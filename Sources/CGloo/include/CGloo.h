@@ -51,10 +51,11 @@ void cg_group_free(cg_group *group);
 cg_region *cg_region_make(cg_group *group, void *base, size_t bytes);
 void cg_region_free(cg_region *region);
 
-/// Begins to send a part of the region; it must not change until `cg_wait_sent` counts it. `tag` pairs it with a receive.
-int cg_send(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes);
+/// Begins to send a part of the region; it must not change until `cg_wait_sent` counts it. `tag` pairs it with a receive. What
+/// fails shows in the waits.
+void cg_send(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes);
 /// Begins to receive into a part of the region. Both sides must agree on `bytes`.
-int cg_receive(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes);
+void cg_receive(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes);
 /// Waits for one of the region's sends, or receives, that were begun and not yet waited for.
 int cg_wait_sent(cg_region *region, int timeoutMilliseconds);
 int cg_wait_received(cg_region *region, int timeoutMilliseconds);
