@@ -1,4 +1,5 @@
 import Kernels
+import RunSpec
 
 /// A stretch of whole chunks with one owner: what a message carries.
 package struct Segment: Equatable, Sendable {
@@ -6,9 +7,8 @@ package struct Segment: Equatable, Sendable {
     package let owner: Int
     package let chunks: Range<Int>, floats: Range<Int>
 
-    /// Bytes of a message: so many that what it costs beside its bytes is little, and few enough that they are in a cache
-    /// when they are added up. A share of four segments or less is cut finer, so that something is under way both ways.
-    static let bytesMaximum = 1 << 20, bytesMinimum = 1 << 19
+    /// A share of four segments or less is cut finer, so that something is under way both ways.
+    static let bytesMaximum = ShardingCosts.segmentBytes, bytesMinimum = bytesMaximum / 2
 
     /// Cuts the vector into segments, in order.
     /// - Parameter owners: rank, by chunk.
@@ -34,18 +34,9 @@ package enum ExchangeActivity { case adding, waiting }
 package struct TreeExchange {
     private let group: MessageGroup
     private let segments: [Segment]
-    /// Segments whose `parts`, the others' nodes, may be under way to an owner: fewer where each has many.
-    private static func window(parts: Int) -> Int { min(4, max(2, 16 / max(1, parts))) }
-
     package init(_ group: MessageGroup, _ segments: [Segment]) { (self.group, self.segments) = (group, segments) }
 
     private var peers: [Int] { (1..<group.size).map { (group.rank + $0) % group.size } }
-
-    /// Bytes that the parts of others' sums land in, at most.
-    /// - Parameter parts: nodes of all others.
-    package static func landingBytes(parts: Int, parameterFloats: Int) -> Int {
-        window(parts: parts) * parts * max(Segment.bytesMaximum, parameterFloats * 4 / SharedLayout.chunkCount)
-    }
 
     /// The group's landing place, at least so long.
     private func memory(floats: Int) -> PrivateMemory {
@@ -70,7 +61,7 @@ package struct TreeExchange {
         let rank = group.rank, own = owned(by: rank)
         // (slot of the window, peer, node): a segment's part.
         let longest = own.map { segments[$0].floats.count }.max() ?? 0
-        let parts = peers.map { held[$0].count }, window = Self.window(parts: parts.reduce(0, +))
+        let parts = peers.map { held[$0].count }, window = ShardingCosts.segmentsUnderWay(parts: parts.reduce(0, +))
         let staging = memory(floats: min(window, own.count) * parts.reduce(0, +) * longest)
         var landing: [[MessageRegion]] = []
         var place = 0

@@ -73,14 +73,14 @@ extension ClusterPlan {
         let columns = [
             "choice", "state", "redundancy", "dp", "tp", "pp", "sent_bytes_max", "sent_bytes_mean", "sent_gradients_bytes_mean", "sent_reduced_bytes_mean",
             "sent_parameters_bytes_mean", "sent_redundancy_bytes_mean", "sent_tensor_bytes_mean", "sent_pipeline_bytes_mean", "memory_bytes_max", "memory_bytes_mean",
-            "memory_parameters_bytes_max", "memory_moments_bytes_max", "memory_gradients_bytes_max", "memory_received_bytes_max", "memory_redundancy_bytes_max",
+            "memory_parameters_bytes_max", "memory_moments_bytes_max", "memory_gradients_bytes_max", "memory_reduced_bytes_max", "memory_received_bytes_max", "memory_redundancy_bytes_max",
             "memory_activations_bytes_max", "step_s", "compute_s", "exposed_s", "hidden_s", "bubble_s", "update_s", "tokens_per_s", "recovery_source",
             "recovery_bytes", "recovery_s", "microbatches_lost", "checkpoint_steps", "goodput", "lasting_tokens_per_s",
         ]
         return RunTable("choices", columns, lines.map { line in
             let s = line.sharding, c = line.costs, t = line.time, r = line.recovery
             let sent: [(ShardingCosts.Worker) -> Int] = [\.sent.gradients, \.sent.reduced, \.sent.parameters, \.sent.redundancy, \.sent.tensor, \.sent.pipeline]
-            let kept: [(ShardingCosts.Worker) -> Int] = [\.kept.parameters, \.kept.moments, \.kept.gradients, \.kept.received, \.kept.redundancy, \.kept.activations]
+            let kept: [(ShardingCosts.Worker) -> Int] = [\.kept.parameters, \.kept.moments, \.kept.gradients, \.kept.reduced, \.kept.received, \.kept.redundancy, \.kept.activations]
             let names: [JSONValue] = [.text("\(s)"), .text(s.state.rawValue), .text(s.redundancy.rawValue), .integer(s.mesh.data), .integer(s.mesh.tensor), .integer(s.mesh.pipeline)]
             let bytes: [JSONValue] = [.integer(c.maximum(\.sent.total)), .real(c.mean(\.sent.total))] + sent.map { .real(c.mean($0)) }
             let memory: [JSONValue] = [.integer(line.memory), .real(c.mean(\.kept.total))] + kept.map { .integer(c.maximum($0)) }

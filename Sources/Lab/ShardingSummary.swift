@@ -96,7 +96,7 @@ extension Calibration {
     /// hidden behind a microbatch is taken from it.
     package static var thisMachine: Calibration {
         var calibration = Calibration()
-        (calibration.stolenShare, calibration.processBytes) = (0.5, 40_000_000)
+        (calibration.stolenShare, calibration.processBytes) = (0.5, 12_000_000)
         return calibration
     }
 

@@ -26,13 +26,14 @@
 // Norms, votes, losses and message headers are left out: some hundred bytes.
 //
 // Memory: two generations of the state, so that a step reads one and writes the other.
-//  ddp         θ, m, v: 24P; counter 4P·counterPeak; the reduced gradient 4P; slices from others 4s·Σk over the others.
-//  zero1       θ 8P; m, v 16s; counter as ddp; the reduced slice 4s; slices from others as ddp.
-//  zero2       θ 8P; m, v 16s; the owner's counter 4s(log2 M + 1); the two largest blocks' gradients (with a tied head the
-//              table's all the time, and two others), and the others' slices of two blocks.
-//  zero3       24s; the two largest blocks' θ; gradients as zero2.
-//  shadow      8s of the partner's m, v (zero3: 12s, θ too) in one generation, updated after the commit from its reduced
-//              gradient, 4s.
+//  ddp         θ, m, v: 24P; counter 4P·counterPeak; the reduced gradient where the counter has a buffer to spare when all
+//              leaves are in it, else 4P; a few segments of the others' nodes: `landingBytes`.
+//  zero1       θ 8P; m, v 16s; counter as ddp; the reduced slice likewise, or 4s; segments as ddp.
+//  zero2       θ 8P; m, v 16s; the owner's counter 4s(log2 M + 1) and reduced slice 4s; the two largest blocks' gradients (with
+//              a tied head the table's all the time, and two others), and the others' slices of two blocks.
+//  zero3       24s; what others keep of the two largest blocks' θ; gradients as zero2.
+//  shadow      16s of the partner's m, v (zero3: 24s, θ too), and its reduced gradient, 4s, where the slice has a place of its own.
+//  tp, pp      24P and the counter; the reduced gradient 4P; tp: every rank's summands of the longest sum.
 //  parity      Two generations of D/(W − 1).
 //  pp          Stage i keeps the activations of min(n, p − i) leaves; the last one, with a tied head, two generations of the
 //              table and its gradient; the first one place for that gradient.
@@ -53,11 +54,11 @@ package struct ShardingCosts: Sendable {
     /// Bytes that a worker keeps, by what for.
     package struct Kept: Hashable, Sendable {
         package var parameters = 0, moments = 0
-        /// Sums of leaves, and the reduced gradient; what arrives from others.
-        package var gradients = 0, received = 0
+        /// Sums of leaves; the reduced gradient, where it has a place of its own; what arrives from others.
+        package var gradients = 0, reduced = 0, received = 0
         package var redundancy = 0
         package var activations = 0
-        package var total: Int { parameters + moments + gradients + received + redundancy + activations }
+        package var total: Int { parameters + moments + gradients + reduced + received + redundancy + activations }
     }
 
     /// One worker: its place in the mesh, its part of the work, what that costs.
@@ -128,6 +129,17 @@ extension ShardingCosts {
     package static func counterPeak(_ range: Range<Int>) -> Int {
         range.reduce(0) { max($0, canonical(range.lowerBound..<$1).count + 1) }
     }
+
+    /// Bytes of a message of ddp and zero1, at most: so many that what it costs beside its bytes is little, and few enough that
+    /// they are in a cache when they are added up.
+    package static let segmentBytes = 1 << 20
+
+    /// Segments whose `parts`, the others' nodes, may be under way to an owner: fewer where each has many.
+    package static func segmentsUnderWay(parts: Int) -> Int { min(4, max(2, 16 / max(1, parts))) }
+
+    /// Bytes that the parts of others' sums land in, at most.
+    /// - Parameter floats: of the vector; it travels in 256ths at the least.
+    static func landingBytes(parts: Int, floats: Int) -> Int { segmentsUnderWay(parts: parts) * parts * max(segmentBytes, floats / 64) }
 
     /// The leaves of worker `index`: contiguous under ddp and zero1, in turn under zero2 and zero3.
     package static func leafCount(_ state: Sharding.State, leaves: Int, workers: Int, _ index: Int) -> Int {
@@ -219,27 +231,31 @@ private struct Group {
         var kept = ShardingCosts.Kept()
         let (W, P, s) = (mesh.data, worker.floats, worker.owned)
         let partner = workers[(worker.data + W - 1) % W]
+        // The reduced gradient of what the worker updates.
+        let slice = state == .ddp ? P : s + (sharding.redundancy == .shadow ? partner.owned : 0)
         switch state {
         case .ddp, .zero1:
             kept.parameters = 8 * P
             kept.moments = 16 * (state == .ddp ? P : s)
-            kept.gradients = 4 * P * ShardingCosts.counterPeak(ShardingCosts.cut(model.leaves, among: W, worker.data))
+            let buffers = ShardingCosts.counterPeak(ShardingCosts.cut(model.leaves, among: W, worker.data))
+            kept.gradients = 4 * P * buffers
+            if mesh.workers > W || W > 1 && buffers == worker.nodes { kept.reduced = 4 * slice }
             if W > 1 {
-                kept.gradients += 4 * (state == .ddp ? P : s)
-                kept.received = 4 * s * (nodes - worker.nodes)
+                kept.received = ShardingCosts.landingBytes(parts: nodes - worker.nodes, floats: P)
             }
         case .zero2, .zero3:
             let largest = worker.blocks.sorted(by: >).prefix(2).reduce(0, +)
-            kept.parameters = state == .zero2 ? 8 * P : 8 * s + 4 * largest
+            kept.parameters = state == .zero2 ? 8 * P : 8 * s + 4 * largest * (W - (sharding.redundancy == .shadow ? 2 : 1)) / W
             kept.moments = 16 * s
             // A tied head begins the table's gradient, the embedding completes it: it is there all the time.
             let inFlight = model.config.tied ? worker.blocks[0] + worker.blocks.dropFirst().sorted(by: >).prefix(2).reduce(0, +) : largest
             kept.gradients = 4 * inFlight + 4 * s * ownersCounter
+            kept.reduced = 4 * slice
             kept.received = 4 * largest * (W - 1) / W
         }
         switch sharding.redundancy {
         case .none: break
-        case .shadow: kept.redundancy = (sharding.ownedStateBytes + 4) * partner.owned
+        case .shadow: kept.redundancy = 2 * sharding.ownedStateBytes * partner.owned
         case .parity: kept.redundancy = 2 * (sharding.ownedStateBytes * largestOwned + W - 2) / (W - 1)
         }
         if mesh.pipeline > 1, model.config.tied {
@@ -248,6 +264,7 @@ private struct Group {
         }
         let underWay = min(worker.leaves, mesh.pipeline - stage), t = mesh.tensor
         kept.activations = underWay * layerCount * model.kept.bytes(tensor: t) + model.shared.bytes(tensor: t) + (isLast ? model.logits.bytes(tensor: t) : 0)
+        if t > 1 { kept.received += 4 * model.activation * (t > 2 ? t + 1 : t) }
         return kept
     }
 }

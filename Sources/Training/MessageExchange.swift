@@ -32,6 +32,8 @@ final class MessageExchange: GradientExchange {
     /// The turn that `store` holds leaves of.
     private var storeTurn = -1
     private var channels: Channels?
+    /// Of its own memory, the most that was seen in use.
+    private var residentBytes = 0
     /// The members of the last group, when it is gone.
     private var before: [Int] = []
 
@@ -234,10 +236,13 @@ final class MessageExchange: GradientExchange {
         }
     }
 
+    private func noteMemory() { if context.instrumented { residentBytes = max(residentBytes, Int(cs_private_bytes())) } }
+
     private func measure() {
         guard context.instrumented else { return }
+        noteMemory()
         place.noteSent()
-        shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: Int(cs_private_bytes()))
+        shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: residentBytes)
     }
 
     // MARK: Groups
@@ -300,7 +305,7 @@ final class MessageExchange: GradientExchange {
             guard sharding.isInRounds else { return }
             let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
             rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.current(0),
-                gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) })
+                gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) }, isFull: { [unowned self] in noteMemory() })
         }
     }
 

@@ -18,6 +18,8 @@ final class RoundPeers: Peers {
     private let isTied: Bool
     /// Called when this worker waits for others, and when it goes on.
     private let waiting: (Bool) -> Void
+    /// Called once a step, when as much memory is in use as ever is.
+    private let isFull: () -> Void
 
     /// θ of the committed step, whole or in the blocks that are here.
     var parameters: PrivateMemory
@@ -37,9 +39,9 @@ final class RoundPeers: Peers {
 
     init(
         _ group: MessageGroup, _ parts: BlockParts, gathers: Bool, isTied: Bool, parameters: PrivateMemory, gradient: PrivateMemory, levels: [PrivateMemory],
-        waiting: @escaping (Bool) -> Void
+        waiting: @escaping (Bool) -> Void, isFull: @escaping () -> Void
     ) {
-        (self.group, self.parts, self.gathers, self.isTied) = (group, parts, gathers, isTied)
+        (self.group, self.parts, self.gathers, self.isTied, self.isFull) = (group, parts, gathers, isTied, isFull)
         (self.parameters, self.gradient, self.levels, self.waiting) = (parameters, gradient, levels, waiting)
         longest = parts.owned.map { $0[group.rank].reduce(0) { $0 + $1.count } }.max() ?? 0
         staging = PrivateMemory(floats: 2 * group.size * longest)
@@ -170,6 +172,7 @@ final class RoundPeers: Peers {
             }
         }
         guard isActive else { return }
+        if firstLeaf == 0, block == (lastBlock + 1) / 2 { isFull() }
         try finish([], [leaving[slot]])
         gradient.release(parts.blocks[block])
     }
