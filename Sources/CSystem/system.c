@@ -290,17 +290,30 @@ int cs_can_listen(const char *host) {
     return failed;
 }
 
-uint64_t cs_tcp_bytes_sent(void) {
-    uint64_t sum = 0;
+static int connections[1024];
+static int connection_count;
+
+void cs_tcp_watch(void) {
+    connection_count = 0;
     DIR *open = opendir("/proc/self/fd");
-    if (!open) return 0;
-    for (struct dirent *entry; (entry = readdir(open));) {
-        struct tcp_info info = {0};
+    if (!open) return;
+    for (struct dirent *entry; (entry = readdir(open)) && connection_count < 1024;) {
+        struct tcp_info info;
         socklen_t length = sizeof info;
-        if (entry->d_name[0] != '.' && getsockopt(atoi(entry->d_name), IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
-            sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes;
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0) connections[connection_count++] = fd;
     }
     closedir(open);
+}
+
+uint64_t cs_tcp_bytes_sent(int with_waiting) {
+    uint64_t sum = 0;
+    for (int i = 0; i < connection_count; i++) {
+        struct tcp_info info = {0};
+        socklen_t length = sizeof info;
+        if (getsockopt(connections[i], IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
+            sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans + (with_waiting ? info.tcpi_notsent_bytes : 0);
+    }
     return sum;
 }
 

@@ -51,7 +51,6 @@ package final class MessageGroup {
     static let waitMilliseconds: Int32 = 60_000
 
     package let rank: Int, size: Int
-    /// Where others' parts of a sum land: made at the first one, and there as long as the group.
     var landing: PrivateMemory?
     fileprivate let device: MessageDevice
     private let group: OpaquePointer

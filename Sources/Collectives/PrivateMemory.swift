@@ -70,17 +70,50 @@ package final class NodeStore {
         free.insert(vector, at: 0)
     }
 
-    /// A leaf's gradient, written into what `take` gave. While its sibling is here too, the two become their parent.
-    package func push(leaf: Int, _ gradient: PrivateMemory) {
-        var node = TreeNode(level: 0, index: leaf), sum = gradient
-        while let other = nodes.removeValue(forKey: node.sibling) {
-            let (left, right) = node.index & 1 == 1 ? (other, sum) : (sum, other)
-            addNode(left.base + range.lowerBound, right.base + range.lowerBound, count: range.count)
-            free.append(right)
-            used -= 1
-            (node, sum) = (node.parent, left)
+    /// What becomes of a leaf's gradient: while its sibling is here too, the two become their parent.
+    package struct Merge {
+        /// Each pair's sum comes to lie where the left one does.
+        fileprivate var pairs: [(left: PrivateMemory, right: PrivateMemory)] = []
+        fileprivate var siblings: [TreeNode] = []
+        fileprivate var node: TreeNode, sum: PrivateMemory
+
+        /// In stretches, each once.
+        package func add(_ floats: Range<Int>) {
+            for (left, right) in pairs { addNode(left.base + floats.lowerBound, right.base + floats.lowerBound, count: floats.count) }
         }
-        nodes[node] = sum
+    }
+
+    package func merge(leaf: Int, _ gradient: PrivateMemory) -> Merge {
+        var merge = Merge(node: TreeNode(level: 0, index: leaf), sum: gradient)
+        while let other = nodes[merge.node.sibling] {
+            let (left, right) = merge.node.index & 1 == 1 ? (other, merge.sum) : (merge.sum, other)
+            merge.pairs.append((left, right))
+            merge.siblings.append(merge.node.sibling)
+            (merge.node, merge.sum) = (merge.node.parent, left)
+        }
+        return merge
+    }
+
+    /// The nodes as they will be.
+    package func nodes(after merge: Merge) -> [TreeNode: PrivateMemory] {
+        var after = nodes
+        for sibling in merge.siblings { after[sibling] = nil }
+        after[merge.node] = merge.sum
+        return after
+    }
+
+    /// All stretches are added.
+    package func push(_ merge: Merge) {
+        nodes = nodes(after: merge)
+        free += merge.pairs.map(\.right)
+        used -= merge.pairs.count
+    }
+
+    /// A leaf's gradient, written into what `take` gave.
+    package func push(leaf: Int, _ gradient: PrivateMemory) {
+        let merge = merge(leaf: leaf, gradient)
+        merge.add(range)
+        push(merge)
     }
 
     /// Forgets the step. Memory that it did not need goes back to the system.

@@ -115,7 +115,7 @@ enum ControlWord: Int {
 enum SlotWord: Int {
     case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
     // With messages: the group its addresses are for, and what it has measured.
-    case addressStamp, sentBytes, residentBytes
+    case addressStamp, sentBytes, hiddenBytes, residentBytes
     /// Two cache lines each: workers write their own row at every step.
     static let count = 16
 }

@@ -68,11 +68,14 @@ extension SharedState {
 
     // MARK: What a worker has measured
 
-    /// Bytes its sockets have sent in the run, as the kernel counts them; bytes of memory that are its own.
+    /// Bytes its sockets have sent in the run, as the kernel counts them, and of them those beside computing; bytes of memory
+    /// that are its own.
     package func sentBytes(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .sentBytes))) }
+    package func hiddenBytes(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .hiddenBytes))) }
     package func residentBytes(_ slot: Int) -> Int { Int(cs_load(slotWord(slot, .residentBytes))) }
-    package func setMeasured(_ slot: Int, sentBytes: Int, residentBytes: Int) {
+    package func setMeasured(_ slot: Int, sentBytes: Int, hiddenBytes: Int, residentBytes: Int) {
         cs_store(slotWord(slot, .sentBytes), UInt64(sentBytes))
+        cs_store(slotWord(slot, .hiddenBytes), UInt64(hiddenBytes))
         cs_store(slotWord(slot, .residentBytes), UInt64(residentBytes))
     }
 }

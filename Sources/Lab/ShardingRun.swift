@@ -33,6 +33,8 @@ package struct ShardingRun: Sendable {
     package let exposedSeconds: Double
     /// Of a worker and step, on the mean; of the fullest worker at its end. Nil in shared memory.
     package let sentBytes: Double?, residentBytes: Int?
+    /// Share of the bytes that went out beside computing.
+    package let hiddenShare: Double?
     package let failures: Int
     /// From the first commit to the last, beyond as many median steps.
     package let secondsLost: Double
@@ -59,6 +61,7 @@ package struct ShardingRun: Sendable {
         // Who came late has sent less: what all have sent, over the steps that were made.
         let sent = record.replicas.compactMap(\.sentBytes)
         sentBytes = sent.isEmpty ? nil : Double(sent.reduce(0, +)) / Double(max(1, commits.count * workers))
+        hiddenShare = sent.isEmpty ? nil : Double(record.replicas.reduce(0) { $0 + ($1.hiddenBytes ?? 0) }) / Double(max(1, sent.reduce(0, +)))
         residentBytes = record.replicas.compactMap(\.residentBytes).max()
         failures = record.incidents.count
         let final = account.commits

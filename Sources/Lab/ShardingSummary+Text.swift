@@ -22,12 +22,13 @@ extension ShardingSummary {
 
     /// A head, and a row for each choice.
     var steps: [[String]] {
-        [["choice", "tokens/s", "step, ms", "predicted", "ratio", "exposed, ms", "predicted", "sent, MB", "predicted", "memory, MB", "predicted"]] + lines.map { line in
+        [["choice", "tokens/s", "step, ms", "predicted", "ratio", "exposed, ms", "predicted", "sent, MB", "predicted", "hidden", "memory, MB", "predicted"]] + lines.map { line in
             let p = line.predicted
             return [
                 "\(line.choice)", Quantity.grouped(Int(line.tokensPerSecond)), Self.time(line.stepSeconds), p.map { Self.time($0.time.total) } ?? Self.none,
                 line.ratio.map { Quantity.decimal($0, 3) } ?? Self.none, p == nil ? Self.none : Self.time(line.exposedSeconds), p.map { Self.time($0.time.exposed) } ?? Self.none,
                 line.sentBytes.map(Self.megabytes) ?? Self.none, p.map { Self.megabytes($0.sentBytes) } ?? Self.none,
+                line.hiddenBytes.map(Self.megabytes) ?? Self.none,
                 line.residentBytes.map { Self.megabytes(Double($0)) } ?? Self.none, p.map { Self.megabytes(Double($0.residentBytes)) } ?? Self.none,
             ]
         }
@@ -49,7 +50,7 @@ extension ShardingSummary {
 
     var legend: String {
         """
-        Medians over rounds of the median step. Sent: bytes that a worker's sockets sent in a step, on the mean; memory: the fullest worker's \
+        Medians over rounds of the median step. Sent: bytes that a worker's sockets sent in a step, on the mean; hidden: those of them that went out while it computed; memory: the fullest worker's \
         own, with what a process has anyway. Exposed: of a step, waiting for messages, for late peers too. Predicted from the speed of \
         the single worker, whose run is one of the interleaved ones\(conditions.link == nil ? ", and constants of loopback" : " and the link"), as `headway plan` does. \
         In shared memory nothing is sent.
@@ -67,6 +68,8 @@ extension ShardingSummary {
         }
         let bytes = lines.compactMap { line in line.sentBytes.flatMap { sent in line.predicted.map { sent / $0.sentBytes - 1 } } }
         if let most = bytes.max(by: { abs($0) < abs($1) }) { texts.append("Bytes: at most \(Quantity.decimal(100 * abs(most), 2)) % from the prediction.") }
+        let memory = lines.compactMap { line in line.residentBytes.flatMap { kept in line.predicted.map { Double(kept) / Double($0.residentBytes) - 1 } } }
+        if let most = memory.max(by: { abs($0) < abs($1) }) { texts.append("Memory: at most \(Quantity.decimal(100 * abs(most), 1)) % from the prediction.") }
         let own = conditions.choices.contains { $0.mesh.tensor > 1 } ? ", those with tensor parallelism with those of their degree" : ""
         texts.append(strays.isEmpty ? "Weights: all runs end with the same bits\(own)." : "DIFFERENT final weights: \(strays.joined(separator: ", ")).")
         return texts
@@ -76,14 +79,14 @@ extension ShardingSummary {
     package var table: RunTable {
         RunTable("choices", [
             "choice", "workers", "tokens_per_s", "step_s", "predicted_step_s", "step_ratio", "exposed_s", "predicted_exposed_s", "predicted_compute_s", "predicted_hidden_s",
-            "predicted_update_s", "sent_bytes", "predicted_sent_bytes", "resident_bytes_max", "predicted_resident_bytes_max", "failures", "seconds_per_failure",
+            "predicted_update_s", "sent_bytes", "predicted_sent_bytes", "hidden_bytes", "resident_bytes_max", "predicted_resident_bytes_max", "failures", "seconds_per_failure",
             "predicted_seconds_per_failure", "microbatches_per_failure", "predicted_microbatches_per_failure", "goodput", "predicted_goodput",
         ], lines.map { line in
             let p = line.predicted
             return [
                 .text("\(line.choice)"), .integer(line.choice == .single ? 1 : conditions.workers), .real(line.tokensPerSecond), .real(line.stepSeconds),
                 JSONValue(p?.time.total), JSONValue(line.ratio), p == nil ? .null : .real(line.exposedSeconds), JSONValue(p?.time.exposed), JSONValue(p?.time.compute),
-                JSONValue(p?.time.hidden), JSONValue(p?.time.update), JSONValue(line.sentBytes), JSONValue(p?.sentBytes), JSONValue(line.residentBytes),
+                JSONValue(p?.time.hidden), JSONValue(p?.time.update), JSONValue(line.sentBytes), JSONValue(p?.sentBytes), JSONValue(line.hiddenBytes), JSONValue(line.residentBytes),
                 JSONValue(p?.residentBytes), .integer(line.failures), JSONValue(line.secondsPerFailure), JSONValue(line.failures > 0 ? p?.recovery.seconds : nil),
                 JSONValue(line.leavesPerFailure), JSONValue(line.failures > 0 ? p?.recovery.leavesLost : nil), .real(line.goodput), JSONValue(p?.goodput),
             ]

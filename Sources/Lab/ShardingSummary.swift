@@ -9,6 +9,8 @@ package struct ShardingSummary: Sendable {
         /// Medians over rounds.
         package let stepSeconds: Double, tokensPerSecond: Double, exposedSeconds: Double
         package let sentBytes: Double?, residentBytes: Int?
+        /// Of what was sent, the part beside computing.
+        package let hiddenBytes: Double?
         /// Over all rounds.
         package let failures: Int
         /// Of a failure; nil without.
@@ -69,7 +71,8 @@ package struct ShardingSummary: Sendable {
             let sent = mine.compactMap(\.sentBytes)
             return Line(
                 choice: choice, stepSeconds: step, tokensPerSecond: Double(model.tokensPerStep) / step, exposedSeconds: ShardingRun.median(mine.map(\.exposedSeconds)),
-                sentBytes: sent.isEmpty ? nil : ShardingRun.median(sent), residentBytes: mine.compactMap(\.residentBytes).max(), failures: failures,
+                sentBytes: sent.isEmpty ? nil : ShardingRun.median(sent), residentBytes: mine.compactMap(\.residentBytes).max(),
+                hiddenBytes: sent.isEmpty ? nil : ShardingRun.median(sent) * ShardingRun.median(mine.compactMap(\.hiddenShare)), failures: failures,
                 secondsPerFailure: failures == 0 ? nil : lost / Double(failures),
                 leavesPerFailure: failures == 0 ? nil : Double(mine.reduce(0) { $0 + $1.leavesLost }) / Double(failures),
                 goodput: steps * step / (steps * step + max(0, lost)), predicted: prediction)

@@ -30,6 +30,7 @@ private struct StepModel {
     var time = StepTime()
     private var sharding: Sharding { costs.sharding }
     private var mesh: Mesh { costs.sharding.mesh }
+    private var overlaps: Bool { calibration.overlapsLastLeaf && mesh.workers == mesh.data }
 
     init(costs: ShardingCosts, link: Link, calibration: Calibration, flops: Double) {
         (self.costs, self.link, self.calibration, self.flops) = (costs, link, calibration, flops)
@@ -108,7 +109,7 @@ private struct StepModel {
             for (index, piece) in pieces.enumerated().reversed() {
                 var pass = StepTimeline.Pass(compute: 2 * piece.forward, blocking: piece.sumsBackward)
                 if travels { pass.send = exchange(4 * piece.floats) }
-                if !travels, round == rounds - 1, calibration.overlapsLastLeaf { pass.send = exchange(4 * nodes * piece.floats) }
+                if !travels, round == rounds - 1, overlaps { pass.send = exchange(4 * nodes * piece.floats) }
                 // The head is still there, and the embedding's backward pass reads none of it.
                 if sharding.state == .zero3, 0 < index, index < pieces.count - 1 { pass.gather = exchange(4 * piece.floats) }
                 pass.drains = travels && index == 0
@@ -121,7 +122,7 @@ private struct StepModel {
         time.exposed = line.end - line.computing
         time.hidden = max(0, line.transferring - time.exposed)
         time.leafLatency = leaf.forward + leaf.backward
-        if !travels, !calibration.overlapsLastLeaf {
+        if !travels, !overlaps {
             time.exposed += exchange(4 * nodes * costs.maximum(\.floats))
         }
     }
@@ -138,21 +139,14 @@ private struct StepModel {
         let table = 4 * model.table(tensor: mesh.tensor, rank: 0)
         let real = line(transfer(4 * model.activation, messages: 1), model.config.tied ? transfer(table, messages: 1) : 0, sums: true)
         let ideal = line(0, 0, sums: false).ends.max() ?? 0
-        // Each stage sends its sums' slices as its last backward pass goes on.
-        var gradients = 0.0
-        let ends = zip(stages, real.ends).map { pieces, end in
-            let tail = StepTimeline(pieces.reversed().map { piece in
-                StepTimeline.Pass(compute: 2 * piece.forward, blocking: piece.sumsBackward, send: calibration.overlapsLastLeaf ? exchange(4 * nodes * piece.floats) : 0)
-            })
-            let after = calibration.overlapsLastLeaf ? 0 : exchange(4 * nodes * pieces.reduce(0) { $0 + $1.floats })
-            gradients = max(gradients, tail.transferring + after)
-            return end + tail.end - tail.now + after
-        }
+        // Each stage sends its sums' slices after its last backward pass.
+        let gradients = stages.map { pieces in exchange(4 * nodes * pieces.reduce(0) { $0 + $1.floats }) }
+        let ends = zip(gradients, real.ends).map { $0 + $1 }
         let sums = passes.map { $0.sums * Double(n) }.max() ?? 0
         time.compute = stages.map { pieces in Double(n) * 3 * pieces.reduce(calibration.leafSeconds / 3) { $0 + $1.forward } }.max() ?? 0
         time.bubble = ideal - time.compute
         time.exposed = (ends.max() ?? 0) - ideal
-        time.hidden = max(0, linkBusy + real.transferring + gradients + sums - time.exposed)
+        time.hidden = max(0, linkBusy + real.transferring + (gradients.max() ?? 0) + sums - time.exposed)
         time.leafLatency = passes.reduce(0) { $0 + $1.forward + $1.backward } + 2 * Double(mesh.pipeline - 1) * transfer(4 * model.activation, messages: 1)
         // A tied head's new table goes back before the next step.
         if model.config.tied { time.exposed += transfer(table, messages: 1) }

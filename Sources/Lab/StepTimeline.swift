@@ -26,8 +26,8 @@ package struct Calibration: Hashable, Sendable {
     /// processors of its own, towards 1 where it takes the worker's.
     package var stolenShare = 0.0
     /// Whether ddp and zero1 send blocks while the last microbatch's backward pass goes on, or all nodes after it, as
-    /// `headway train` does. The first hides transfers only if each block's owners are many.
-    package var overlapsLastLeaf = false
+    /// `headway train` does where several workers compute a microbatch together.
+    package var overlapsLastLeaf = true
     /// Bytes of a worker's own memory besides what a choice keeps: the program, BLAS, buffers of the network.
     package var processBytes = 0
 

@@ -76,7 +76,7 @@ extension LedgerStore {
                 admittedNanoseconds: $0.optionalNs("admittedNs"), endedNanoseconds: $0.optionalNs("endedNs"),
                 reapedNanoseconds: $0.optionalNs("reapedNs"), exit: $0.optionalText("exit"), exitCode: $0.optionalCount("exitCode"),
                 cpuNanoseconds: $0.optionalNs("cpuNs"), stoppedFor: $0.optionalCount("stoppedFor"), lostEvents: $0.count("lostEvents"),
-                sentBytes: $0.optionalCount("sentBytes"), residentBytes: $0.optionalCount("residentBytes"))
+                sentBytes: $0.optionalCount("sentBytes"), hiddenBytes: $0.optionalCount("hiddenBytes"), residentBytes: $0.optionalCount("residentBytes"))
         }
         record.views = try rows(db, "views ORDER BY view", path) {
             let members = try $0.text("members")

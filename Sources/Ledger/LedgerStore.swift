@@ -7,7 +7,7 @@ import RunSpec
 /// Flight events are stored as the blobs of bytes that were drained: one row a second per worker, instead of a row
 /// per event, which would cost the launcher more processor time than the instrumentation may take.
 package final class LedgerStore {
-    package static let version = 7
+    package static let version = 8
     /// How long the launcher waits for another program that holds the ledger, and a reader for the launcher.
     static let busySeconds = 5.0
     private let database: DatabaseQueue
@@ -60,7 +60,7 @@ package final class LedgerStore {
         CREATE TABLE IF NOT EXISTS replicas (replica INTEGER PRIMARY KEY, session INTEGER NOT NULL, slot INTEGER NOT NULL,
             pid INTEGER NOT NULL, incident INTEGER, spawnedNs INTEGER NOT NULL, readyNs INTEGER, admittedNs INTEGER,
             endedNs INTEGER, reapedNs INTEGER, exit TEXT, exitCode INTEGER, cpuNs INTEGER, stoppedFor INTEGER, lostEvents INTEGER NOT NULL,
-            sentBytes INTEGER, residentBytes INTEGER);
+            sentBytes INTEGER, hiddenBytes INTEGER, residentBytes INTEGER);
         CREATE TABLE IF NOT EXISTS views (view INTEGER PRIMARY KEY, session INTEGER NOT NULL, step INTEGER NOT NULL,
             announcedNs INTEGER NOT NULL, members TEXT NOT NULL, reason TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS commits (number INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL,
@@ -171,11 +171,11 @@ package final class LedgerStore {
     }
 
     package func put(_ row: ReplicaRow) throws {
-        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        try run("INSERT OR REPLACE INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [row.replica, row.session, row.slot, row.pid, row.incident, Int64(row.spawnedNanoseconds),
              row.readyNanoseconds.map { Int64($0) }, row.admittedNanoseconds.map { Int64($0) },
              row.endedNanoseconds.map { Int64($0) }, row.reapedNanoseconds.map { Int64($0) }, row.exit, row.exitCode,
-             row.cpuNanoseconds.map { Int64($0) }, row.stoppedFor, row.lostEvents, row.sentBytes, row.residentBytes])
+             row.cpuNanoseconds.map { Int64($0) }, row.stoppedFor, row.lostEvents, row.sentBytes, row.hiddenBytes, row.residentBytes])
     }
 
     package func append(_ row: ViewRow) throws {

@@ -47,15 +47,15 @@ package struct ReplicaRow: Equatable, Sendable {
     package var stoppedFor: Int?
     /// Flight events that the recorder's ring had overwritten before anybody drained it.
     package var lostEvents = 0
-    /// With messages, as the worker last said after an update: bytes its sockets had sent, headers of TCP not counted; bytes
-    /// of memory that were its alone.
-    package var sentBytes: Int?, residentBytes: Int?
+    /// With messages, as the worker last said after an update: bytes its sockets had sent, headers of TCP not counted, and of
+    /// them those that went out beside its computing; bytes of memory that were its alone.
+    package var sentBytes: Int?, hiddenBytes: Int?, residentBytes: Int?
 
     package init(
         replica: Int, session: Int, slot: Int, pid: Int, incident: Int? = nil, spawnedNanoseconds: UInt64,
         readyNanoseconds: UInt64? = nil, admittedNanoseconds: UInt64? = nil, endedNanoseconds: UInt64? = nil,
         reapedNanoseconds: UInt64? = nil, exit: String? = nil, exitCode: Int? = nil, cpuNanoseconds: UInt64? = nil,
-        stoppedFor: Int? = nil, lostEvents: Int = 0, sentBytes: Int? = nil, residentBytes: Int? = nil
+        stoppedFor: Int? = nil, lostEvents: Int = 0, sentBytes: Int? = nil, hiddenBytes: Int? = nil, residentBytes: Int? = nil
     ) {
         self.replica = replica
         self.session = session
@@ -73,6 +73,7 @@ package struct ReplicaRow: Equatable, Sendable {
         self.stoppedFor = stoppedFor
         self.lostEvents = lostEvents
         self.sentBytes = sentBytes
+        self.hiddenBytes = hiddenBytes
         self.residentBytes = residentBytes
     }
 }

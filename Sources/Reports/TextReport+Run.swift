@@ -34,6 +34,7 @@ extension TextReport {
         if sessions > 1 { workers += ", \(sessions) sessions" }
         if let cores = fact(RunFact.cores) { workers += ", \(cores) cores" }
         lines.append(row("workers", workers))
+        if let messages { lines.append(row("messages", messages)) }
         var setting: [String] = []
         if let seed { setting.append("seed \(seed)") }
         if let core = fact(RunFact.blasCore) { setting.append("BLAS core \(core)") }
@@ -48,6 +49,12 @@ extension TextReport {
             lines += wrappedRow("CAUTION", caveat) { ink.red($0) }
         }
         return lines
+    }
+
+    /// What workers sent to each other; nil in shared memory.
+    private var messages: String? {
+        let sent = record.replicas.reduce(0) { $0 + ($1.sentBytes ?? 0) }, hidden = record.replicas.reduce(0) { $0 + ($1.hiddenBytes ?? 0) }
+        return sent == 0 ? nil : "\(Quantity.bytes(sent)) sent, \(Quantity.percent(Double(hidden) / Double(sent))) of it beside computing"
     }
 
     private func wrappedRow(_ name: String, _ sentence: String, paint: (String) -> String = { $0 }) -> [String] {

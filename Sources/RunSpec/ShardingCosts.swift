@@ -27,8 +27,8 @@
 //
 // Memory: two generations of the state, so that a step reads one and writes the other.
 //  ddp         θ, m, v: 24P; counter 4P·counterPeak; the reduced gradient where the counter has a buffer to spare when all
-//              leaves are in it, else 4P; a few segments of the others' nodes: `landingBytes`.
-//  zero1       θ 8P; m, v 16s; counter as ddp; the reduced slice likewise, or 4s; segments as ddp.
+//              leaves are in it, else 4P; slices from others 4s·Σk over the others.
+//  zero1       θ 8P; m, v 16s; counter as ddp; the reduced slice likewise, or 4s; slices from others as ddp.
 //  zero2       θ 8P; m, v 16s; the owner's counter 4s(log2 M + 1) and reduced slice 4s; the two largest blocks' gradients (with
 //              a tied head the table's all the time, and two others), and the others' slices of two blocks.
 //  zero3       24s; what others keep of the two largest blocks' θ; gradients as zero2.
@@ -130,17 +130,6 @@ extension ShardingCosts {
         range.reduce(0) { max($0, canonical(range.lowerBound..<$1).count + 1) }
     }
 
-    /// Bytes of a message of ddp and zero1, at most: so many that what it costs beside its bytes is little, and few enough that
-    /// they are in a cache when they are added up.
-    package static let segmentBytes = 1 << 20
-
-    /// Segments whose `parts`, the others' nodes, may be under way to an owner: fewer where each has many.
-    package static func segmentsUnderWay(parts: Int) -> Int { min(4, max(2, 16 / max(1, parts))) }
-
-    /// Bytes that the parts of others' sums land in, at most.
-    /// - Parameter floats: of the vector; it travels in 256ths at the least.
-    static func landingBytes(parts: Int, floats: Int) -> Int { segmentsUnderWay(parts: parts) * parts * max(segmentBytes, floats / 64) }
-
     /// The leaves of worker `index`: contiguous under ddp and zero1, in turn under zero2 and zero3.
     package static func leafCount(_ state: Sharding.State, leaves: Int, workers: Int, _ index: Int) -> Int {
         switch state {
@@ -241,7 +230,7 @@ private struct Group {
             kept.gradients = 4 * P * buffers
             if mesh.workers > W || W > 1 && buffers == worker.nodes { kept.reduced = 4 * slice }
             if W > 1 {
-                kept.received = ShardingCosts.landingBytes(parts: nodes - worker.nodes, floats: P)
+                kept.received = 4 * s * (nodes - worker.nodes)
             }
         case .zero2, .zero3:
             let largest = worker.blocks.sorted(by: >).prefix(2).reduce(0, +)

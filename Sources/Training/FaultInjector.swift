@@ -15,7 +15,7 @@ struct FaultInjector {
     private let disk: FaultyDisk?
     /// Whether a `labels` fault has struck.
     private(set) var permutesTargets = false
-    /// Where a part of the committed state lies, if not in shared memory; of a tensor-parallel rank its shard.
+    /// The float of a part of the committed state that is struck, if that is not in shared memory.
     var state: ((Int) -> UnsafeMutablePointer<Float>)?
     private var slowness: (speed: Double, until: UInt64)?
 
@@ -96,14 +96,16 @@ struct FaultInjector {
 
     /// Turns over one bit, usually a high one of the mantissa: a number that is wrong and looks like any other.
     private func flip(_ target: Fault.Target, bit: Int, _ shared: SharedState, _ gradient: UnsafeMutablePointer<Float>?, _ count: Int) {
-        func state(_ part: Int) -> UnsafeMutablePointer<Float> { self.state?(part) ?? shared.state(generation: shared.currentGeneration, part: part) }
-        let (floats, place) = switch target {
-        case .gradient: (gradient ?? state(0), count / 2)
-        case .parameters: (state(0), shared.layout.shardFloats / 2)
-        case .firstMoment: (state(1), shared.layout.shardFloats / 2)
-        case .secondMoment: (state(2), shared.layout.shardFloats / 2)
+        func state(_ part: Int) -> UnsafeMutablePointer<Float> {
+            self.state?(part) ?? shared.state(generation: shared.currentGeneration, part: part) + shared.layout.shardFloats / 2
         }
-        floats[place] = Float(bitPattern: floats[place].bitPattern ^ 1 << UInt32(bit))
+        let float = switch target {
+        case .gradient: gradient.map { $0 + count / 2 } ?? state(0)
+        case .parameters: state(0)
+        case .firstMoment: state(1)
+        case .secondMoment: state(2)
+        }
+        float.pointee = Float(bitPattern: float.pointee.bitPattern ^ 1 << UInt32(bit))
     }
 }
 

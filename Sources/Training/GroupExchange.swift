@@ -124,6 +124,7 @@ final class GroupExchange: GradientExchange {
     func push(_ leaf: Int, _ gradient: PrivateMemory) { store.push(leaf: leaf, gradient) }
 
     func reduce(_ step: Int) throws {
+        place.passesEnd()
         try exchanging(step) {
             guard let channels else { throw Disturbed() }
             let groups = channels.across.size, scale = Float(1 / Double(config.tokensPerStep))
@@ -131,11 +132,10 @@ final class GroupExchange: GradientExchange {
             let mine = held[channels.across.rank].map { store.nodes[$0]! }
             context.enter(.transfer, step)
             try sendForeign(mine, channels)
-            let exchange = TreeExchange(channels.across, channels.segments)
-            let spreading = try exchange.spread(reduced, kind: 0) { _, _ in true }
+            let spreading = try Spreading(channels.across, channels.segments, reduced, kind: 0) { _, _ in true }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
-            try exchange.reduce(
-                held: held, mine: mine, layout: layout, scale: scale, into: reduced.base,
+            try Reduction(channels.across, channels.segments, held: held, mine: mine).finish(
+                layout: layout, scale: scale, into: reduced.base,
                 activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = context.parameters.square(of: $0, reduced.base, whole: $1).bitPattern },
                 done: { segment in
@@ -186,7 +186,7 @@ final class GroupExchange: GradientExchange {
             _ = try everybody([], channels)
             if context.instrumented {
                 place.noteSent()
-                shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: Int(cs_private_bytes()))
+                shared.setMeasured(context.slot, sentBytes: place.sent, hiddenBytes: place.hidden, residentBytes: Int(cs_private_bytes()))
             }
             for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
@@ -289,7 +289,7 @@ final class GroupExchange: GradientExchange {
     }
 
     private func work(_ group: MessageGroup) throws -> Work {
-        let waiting = { [context] in context.interrupt($0) }
+        let waiting = { [place] in place.passWaits($0) }
         if layout.shards == 1 { return .pipeline(try Pipeline(group, transformers, table: table, waiting: waiting)) }
         // Rows of the residual stream, or two sums for each row of logits.
         return .ranks(try TensorPeers(group, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting))

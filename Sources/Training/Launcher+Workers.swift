@@ -28,7 +28,7 @@ extension Launcher {
         shared.setSlot(slot, replica: replica, state: .starting)
         shared.admit(slot, replica: 0)
         shared.forgetPace(of: slot)
-        shared.setMeasured(slot, sentBytes: 0, residentBytes: 0)
+        shared.setMeasured(slot, sentBytes: 0, hiddenBytes: 0, residentBytes: 0)
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),
             "--launcher", String(getpid()), "--step", String(step)] + (first ? ["--measure-peak"] : [])
@@ -156,7 +156,9 @@ extension Launcher {
         let (events, lost) = ring.drain(from: member.drained)
         member.drained += lost + UInt64(events.count)
         member.row.lostEvents += Int(lost)
-        if case let bytes = shared.residentBytes(slot), bytes > 0 { (member.row.sentBytes, member.row.residentBytes) = (shared.sentBytes(slot), bytes) }
+        if case let bytes = shared.residentBytes(slot), bytes > 0 {
+            (member.row.sentBytes, member.row.hiddenBytes, member.row.residentBytes) = (shared.sentBytes(slot), shared.hiddenBytes(slot), bytes)
+        }
         try ledger.append(events, replica: member.row.replica)
         for event in events {
             if let last = member.lastEvent, last.phase?.isCompute == true {

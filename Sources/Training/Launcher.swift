@@ -139,7 +139,7 @@ package final class Launcher {
         faults = description.options.faults
         probeRows = run.probes
         views = ViewMachine(workers: description.options.workers, spares: description.options.spares, policy: description.options.lossPolicy, isWhole: description.options.groupSize > 1, leaves: config.batch.microbatches,
-            chunkBlocks: description.options.sharding.isInRounds ? shared.layout.chunkBlocks(run.parameters.blocks) : [0..<SharedLayout.chunkCount],
+            chunkBlocks: description.options.transport == .shared || description.options.groupSize > 1 ? [0..<SharedLayout.chunkCount] : shared.layout.chunkBlocks(run.parameters.blocks),
             evaluationUnits: description.heldOut.count, lastView: run.start.lastView)
         probes = ProbeSchedule(run.probes, units: description.heldOut, from: run.start.step, to: config.steps)
         text = try TextMap(reading: folder.dataPath)

@@ -20,6 +20,9 @@ final class MeetingPlace {
     /// Bytes sent: over groups that are gone, and in all as last seen. Sockets that a peer has closed are not seen any more.
     private var sentBefore = 0
     private(set) var sent = 0
+    /// Of them those that went out while passes went on, so that nobody waited for them.
+    private(set) var hidden = 0
+    private var seenGone = 0
 
     /// A connection that a group is to have.
     typealias Link = (group: MessageGroup, peer: Int, slot: Int)
@@ -71,7 +74,11 @@ final class MeetingPlace {
     }
 
     /// Everybody in the group has what he needs to begin.
-    func settled(_ groups: [MessageGroup], view: Int) { watch.watch(groups, view: view, turn: nil) }
+    func settled(_ groups: [MessageGroup], view: Int) {
+        watch.watch(groups, view: view, turn: nil)
+        cs_tcp_watch()
+        _ = goneSince()
+    }
 
     /// Closing tells the peers.
     func close(_ groups: [MessageGroup]) {
@@ -87,7 +94,27 @@ final class MeetingPlace {
         for group in groups { group.close() }
     }
 
-    func noteSent() { sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent())) }
+    func noteSent() {
+        sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent(1)))
+        _ = goneSince()
+    }
+
+    /// Bytes that have gone out since this was last asked, over the connections that there are.
+    private func goneSince() -> Int {
+        let gone = Int(cs_tcp_bytes_sent(0))
+        defer { seenGone = gone }
+        return max(0, gone - seenGone)
+    }
+
+    /// In a pass the worker begins to wait for others, or goes on.
+    func passWaits(_ waits: Bool) {
+        context.interrupt(waits)
+        let gone = context.instrumented ? goneSince() : 0
+        if waits { hidden += gone }
+    }
+
+    /// What has gone out until now, and not while somebody waited, went beside the computing.
+    func passesEnd() { hidden += goneSince() }
 
     /// Runs what exchanges messages. When they fail the groups are finished, and the launcher's next view, or a new one of the
     /// same members, has others.

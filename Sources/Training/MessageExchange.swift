@@ -24,6 +24,9 @@ final class MessageExchange: GradientExchange {
     private let blocks: [Range<Int>], isTied: Bool
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
+    /// The step's reduction, where it has begun before all leaves are there; it belongs to `channels`.
+    private var early: Reduction?
+    private var lastMerge: NodeStore.Merge?
 
     /// Chunks whose moments this worker holds; and those whose next ones the update of the turn under way has made.
     private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
@@ -57,6 +60,11 @@ final class MessageExchange: GradientExchange {
         levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
         gradient = PrivateMemory(floats: floats)
         (self.blocks, isTied) = (blocks, context.config.model.tied)
+        // What a worker does not have cannot be struck.
+        state.struck = { [unowned self] part in
+            let held = keptParts.contains(part) ? holdsMoments.indices.filter { holdsMoments[$0] && !layout.chunk($0).isEmpty } : []
+            return held.isEmpty ? layout.parameterFloats / 2 : layout.chunk(held[held.count / 2]).lowerBound
+        }
     }
 
     private var layout: SharedLayout { shared.layout }
@@ -73,6 +81,8 @@ final class MessageExchange: GradientExchange {
         try takeCommit(step)
         try place.awaitTurn()
         if storeTurn != context.turn {
+            // Messages of an attempt that is over are under way.
+            if early != nil { drop() }
             if let reduced { store.giveBack(reduced) }
             reduced = nil
             store.removeAll()
@@ -117,20 +127,42 @@ final class MessageExchange: GradientExchange {
 
     func publish(_ leaf: Int) {
         guard let gradient = leafGradient else { return }
-        store.push(leaf: leaf, gradient)
-        leafGradient = nil
+        if let merge = lastMerge { store.push(merge) } else { store.push(leaf: leaf, gradient) }
+        (leafGradient, lastMerge) = (nil, nil)
+    }
+
+    func lastLeaf(_ leaf: Int) -> LastLeaf? {
+        let turn = context.turn, isLast = (0..<layout.leaves).allSatisfy { $0 == leaf || shared.leaves.owner(of: $0) != context.slot || shared.leaves.isDone($0, turn: turn) }
+        guard isLast, early == nil, let channels, channels.group.size > 1, !channels.hasLeavers, !isDisturbed, !ownersMoved else { return nil }
+        let held = nodes(among: channels.members) { shared.leaves.owner(of: $0) }
+        return LastLeaf { [self] block in
+            if early == nil, lastMerge == nil, block == blocks.count - 1 {
+                let merge = store.merge(leaf: leaf, leafGradient!), nodes = store.nodes(after: merge)
+                lastMerge = merge
+                // Should messages fail, the exchange after the leaf will say so.
+                if held[channels.rank].count == nodes.count { early = try? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { nodes[$0]! }) }
+            }
+            lastMerge?.add(blocks[block])
+            early?.send(from: blocks[block].lowerBound)
+        }
+    }
+
+    /// For each rank the nodes of the leaves that are its slot's.
+    private func nodes(among members: [Int], slot: (Int) -> Int?) -> [[TreeNode]] {
+        members.map { member in TreeNode.covering(leaves: layout.leaves) { slot($0) == member } }
     }
 
     func reduce(_ step: Int) throws {
+        place.passesEnd()
         try exchanging(step) {
             let members = try sharding.isInRounds ? channels?.members ?? [] : membersWithAllLeaves()
             if !sharding.isInRounds, isDisturbed || ownersMoved { try settle(step) }
             guard let channels, channels.members == members else { throw Disturbed() }
-            let exchange = TreeExchange(channels.group, channels.segments), scale = Float(1 / Double(config.tokensPerStep))
+            let scale = Float(1 / Double(config.tokensPerStep))
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
             let reduced = self.reduced ?? store.take()
             self.reduced = reduced
-            let spreading = try exchange.spread(reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
+            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) {
                 spreading.send(segment)
@@ -147,11 +179,15 @@ final class MessageExchange: GradientExchange {
                     finish(segment)
                 }
             } else {
-                let held = members.map { slot in TreeNode.covering(leaves: layout.leaves) { shared.claimant(of: $0, turn: context.turn) == slot } }
+                let held = nodes(among: members) { shared.claimant(of: $0, turn: context.turn) }
                 guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
-                try exchange.reduce(
-                    held: held, mine: held[channels.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: reduced.base,
-                    activity: { context.enter($0 == .adding ? .reduce : .transfer, step) }, squares: { squares[$0] = $1.bitPattern }, done: finish)
+                // What was begun for other leaves cannot be taken back.
+                if let early, early.held != held { throw MessageFailure.peer("leaves are elsewhere") }
+                let reduction = try early ?? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { store.nodes[$0]! })
+                try reduction.finish(
+                    layout: layout, scale: scale, into: reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
+                    squares: { squares[$0] = $1.bitPattern }, done: finish)
+                early = nil
             }
             context.enter(.transfer, step)
             try spreading.finish()
@@ -179,11 +215,16 @@ final class MessageExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, next = state.next
             let size = channels.group.size, rank = channels.rank
-            let spreading = try TreeExchange(channels.group, channels.segments).spread(state.next(0), kind: 1) { [self] in
+            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) { [self] in
                 sharding != .zero3 && !keeps(owner: $0, $1, of: size)
             }
             let owned = channels.owners.indices.filter { channels.owners[$0] == rank }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
+            if hasCopies {
+                for segment in channels.segments where segment.owner != rank && !keeps(owner: segment.owner, rank, of: size) {
+                    for chunk in segment.chunks where state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+                }
+            }
             // The own ones first: others wait for them.
             for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && keeps(owner: $0.owner, rank, of: size) }) {
                 let isDoubled = segment.owner == rank || sharding != .ddp
@@ -206,6 +247,7 @@ final class MessageExchange: GradientExchange {
             }
             context.enter(.transfer, step)
             try spreading.finish()
+            if hasCopies { state.noteCopies() }
             state.votes()
             measure()
             for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
@@ -242,7 +284,7 @@ final class MessageExchange: GradientExchange {
         guard context.instrumented else { return }
         noteMemory()
         place.noteSent()
-        shared.setMeasured(context.slot, sentBytes: place.sent, residentBytes: residentBytes)
+        shared.setMeasured(context.slot, sentBytes: place.sent, hiddenBytes: place.hidden, residentBytes: residentBytes)
     }
 
     // MARK: Groups
@@ -259,6 +301,9 @@ final class MessageExchange: GradientExchange {
 
     /// Of (θ, m, v) those that only their keepers have.
     private var keptParts: Range<Int> { sharding == .zero3 ? 0..<3 : 1..<3 }
+
+    /// Whether everybody has all of θ, and moments of only a part.
+    private var hasCopies: Bool { sharding == .zero1 || sharding == .zero2 }
 
     /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
     private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
@@ -286,13 +331,15 @@ final class MessageExchange: GradientExchange {
         guard let channels else { return }
         place.close([channels.group])
         before = channels.members
-        (self.channels, rounds) = (nil, nil)
+        (self.channels, rounds, early) = (nil, nil, nil)
     }
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
     private func settle(_ step: Int) throws {
         try exchanging(step) {
             context.enter(.regroup, step)
+            // What was begun with other owners cannot be taken back.
+            if early != nil, ownersMoved { throw MessageFailure.peer("chunks are elsewhere") }
             if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
                 channels = try form(with: shared.leavers)
                 try takePossession(step)
@@ -305,7 +352,7 @@ final class MessageExchange: GradientExchange {
             guard sharding.isInRounds else { return }
             let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
             rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.current(0),
-                gradient: gradient, levels: levels, waiting: { [context] in context.interrupt($0) }, isFull: { [unowned self] in noteMemory() })
+                gradient: gradient, levels: levels, waiting: { [place] in place.passWaits($0) }, isFull: { [unowned self] in noteMemory() })
         }
     }
 

@@ -1,4 +1,5 @@
 import Collectives
+import CSystem
 import Kernels
 import Model
 import RunSpec
@@ -16,6 +17,10 @@ final class OwnState {
     private var generation = 0, sharedGeneration = 0
     /// The committed step whose state is here; nil before there is one.
     private(set) var step: Int?
+    /// Of each generation θ's checksums by chunk, where somebody else keeps what belongs to a copy.
+    private var copies: [[UInt32]] = [[], []]
+    /// The float of a part that a fault strikes.
+    var struck: (_ part: Int) -> Int
     /// The update of the turn under way is there, whole.
     private var hasNext = false
     private var depositedTurn = -1
@@ -26,9 +31,11 @@ final class OwnState {
         let first = shard.map { context.shared.layout.shard($0.rank).lowerBound } ?? 0
         (self.shard, self.first) = (shard?.layout, first)
         memories = PrivateState(floats: context.shared.layout.chunkedFloats)
+        let middle = first + context.shared.layout.shardFloats / 2
+        struck = { _ in middle }
         context.faults.state = { [unowned self] in
             let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
-            return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base + first
+            return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base + struck($0)
         }
     }
 
@@ -41,6 +48,19 @@ final class OwnState {
     /// - Returns: whether the chunk is not what was committed.
     func isDamaged(_ chunk: Int) -> Bool {
         fingerprint(current, range: shared.layout.chunk(chunk)) != shared.fingerprint(chunk, generation: sharedGeneration)
+    }
+
+    /// θ of the next state is there, of which only parts are looked at with what belongs to them.
+    func noteCopies() { copies[1 - generation] = checksums(next.parameters) }
+
+    /// - Returns: whether the chunk of θ is not what came.
+    func isCopyDamaged(_ chunk: Int) -> Bool { copies[generation][chunk] != checksum(chunk, of: current.parameters) }
+
+    private func checksums(_ parameters: UnsafeMutablePointer<Float>) -> [UInt32] { (0..<SharedLayout.chunkCount).map { checksum($0, of: parameters) } }
+
+    private func checksum(_ chunk: Int, of parameters: UnsafeMutablePointer<Float>) -> UInt32 {
+        let range = shared.layout.chunk(chunk)
+        return cs_crc32c(0, parameters + range.lowerBound, 4 * range.count)
     }
 
     /// Whoever votes has all of the next state.
@@ -74,7 +94,10 @@ final class OwnState {
     func dropNext() { hasNext = false }
 
     /// The state after `committed` is here, from others or from the deposit.
-    func hold(_ committed: Int) { (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false) }
+    func hold(_ committed: Int) {
+        (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false)
+        copies[generation] = checksums(current.parameters)
+    }
 
     /// Takes floats of a part from the deposit; of a shard all.
     func load(_ range: Range<Int>, part: Int) {

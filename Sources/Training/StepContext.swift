@@ -99,6 +99,8 @@ protocol GradientExchange: AnyObject {
     func begin(_ step: Int) throws
     /// Where the gradient of a leaf is to be written.
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float>
+    /// Whom its backward pass tells of each block, where it is the worker's last one of the step; nil when nobody wants to know.
+    func lastLeaf(_ leaf: Int) -> LastLeaf?
     /// It is written, and so is what else belongs to the leaf.
     func publish(_ leaf: Int)
     /// The mean gradient of the owned chunks.
@@ -111,4 +113,5 @@ protocol GradientExchange: AnyObject {
 
 extension GradientExchange {
     var tellsResults: Bool { true }
+    func lastLeaf(_ leaf: Int) -> LastLeaf? { nil }
 }

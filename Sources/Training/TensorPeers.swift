@@ -76,13 +76,13 @@ final class TensorPeers: Peers {
 
     /// A message from and to each other rank.
     private func exchange(receiving: (Int) -> (MessageRegion, Range<Int>), sending: MessageRegion, _ sent: (Int) -> Range<Int>) throws {
+        waiting(true)
         let others = (0..<degree).filter { $0 != group.rank }
         for rank in others {
             let (region, floats) = receiving(rank)
             region.receive(from: rank, tag: Self.tag, offset: floats.lowerBound * 4, bytes: floats.count * 4)
         }
         for rank in others { sending.send(to: rank, tag: Self.tag, offset: sent(rank).lowerBound * 4, bytes: sent(rank).count * 4) }
-        waiting(true)
         for rank in others { try receiving(rank).0.finishReceives() }
         try sending.finishSends()
         waiting(false)

@@ -87,7 +87,7 @@ final class TrainStep {
             if let unit = shared.evaluations.nextOwned(by: slot, turn: turn, from: due.lowerBound, below: due.upperBound) {
                 evaluate(unit, step, Alone())
             } else if let leaf = shared.claimLeaf(for: slot, turn: turn, helping: shared.helps) {
-                compute(leaf: leaf, step, Alone())
+                if let peers = exchange.lastLeaf(leaf) { compute(leaf: leaf, step, peers) } else { compute(leaf: leaf, step, Alone()) }
             } else if allComputed(step, due) {
                 // Whoever finishes last wakes the others before it goes on to its own chunks.
                 shared.ring()

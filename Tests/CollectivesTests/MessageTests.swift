@@ -107,11 +107,13 @@ struct MessageTests {
             }
             let held = (0..<ranks).map { rank in TreeNode.covering(leaves: 8) { holderOf[$0] == rank } }
             #expect(Set(store.nodes.keys) == Set(held[group.rank]))
-            let exchange = TreeExchange(group, segmentsOf), reduced = PrivateMemory(floats: layout.parameterFloats)
+            let reduced = PrivateMemory(floats: layout.parameterFloats)
             var found = [Double](repeating: .nan, count: SharedLayout.chunkCount)
-            let gathering = try exchange.spread(reduced, kind: 0) { _, _ in true }
-            try exchange.reduce(held: held, mine: held[group.rank].map { store.nodes[$0]! }, layout: layout, scale: scale, into: reduced.base,
-                activity: { _ in }, squares: { found[$0] = $1 }, done: { gathering.send($0) })
+            let gathering = try Spreading(group, segmentsOf, reduced, kind: 0) { _, _ in true }
+            let reduction = try Reduction(group, segmentsOf, held: held, mine: held[group.rank].map { store.nodes[$0]! })
+            // In stretches, as a backward pass makes them, or all at once.
+            if group.rank % 2 == 0 { for first in stride(from: layout.parameterFloats, to: 0, by: -99) { reduction.send(from: first) } }
+            try reduction.finish(layout: layout, scale: scale, into: reduced.base, activity: { _ in }, squares: { found[$0] = $1 }, done: { gathering.send($0) })
             try gathering.finish()
             let all = try group.exchange(found.map(\.bitPattern), tag: 7)
             let known = (0..<SharedLayout.chunkCount).map { chunk in all.map { Double(bitPattern: $0[chunk]) }.first { !$0.isNaN } ?? 0 }

@@ -74,6 +74,17 @@ extension HeadwayCommand {
             #expect(record.setbacks.allSatisfy { $0.kind == .discard })
         }
 
+        @Test(arguments: ["parameters", "secondMoment"], ["zero1", "zero2", "zero3"])
+        func `a bit that flips in what only one has, or in a copy, is found`(target: String, sharding: String) throws {
+            let settings = ["checkpoint.every=10"]
+            for worker in 0..<3 {
+                let run = try TestRun()
+                let record = try run.expectFinished(run.train(workers: 3, settings, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options(sharding)), settings)
+                #expect(record.incidents.map(\.kind).contains(.memory) && record.incidents[0].slot == worker && record.incidents[0].fault == 0)
+                #expect(record.setbacks.contains { $0.kind == .rewind })
+            }
+        }
+
         @Test(arguments: ["parameters", "firstMoment", "secondMoment"], [0, 1])
         func `where everybody has all of the state everybody looks at it`(target: String, worker: Int) throws {
             let run = try TestRun()

@@ -59,8 +59,10 @@ int cs_enter_network(int fd);
 int cs_can_listen(const char *host);
 
 // --- What this process has used ------------------------------------------------------------------------------
-/// Bytes that the TCP sockets which are open now have sent or are to send, headers of TCP and repetitions not counted.
-uint64_t cs_tcp_bytes_sent(void);
+/// Has the TCP sockets that are open now counted, and no others. From one thread, as the next.
+void cs_tcp_watch(void);
+/// Bytes that they have sent, headers of TCP and repetitions not counted; with those that wait in them unless it is 0.
+uint64_t cs_tcp_bytes_sent(int with_waiting);
 /// Bytes of memory that are this process's alone and present (`RssAnon`).
 uint64_t cs_private_bytes(void);
 

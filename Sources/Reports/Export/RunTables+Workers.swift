@@ -21,12 +21,12 @@ extension RunTable {
     static func processes(_ account: RunAccount) -> RunTable {
         RunTable("processes", [
             "replica", "session", "slot", "pid", "replaces_after_incident", "spawned_ns", "ready_ns", "admitted_ns", "ended_ns", "reaped_ns", "exit",
-            "exit_code", "cpu_ns", "lost_events", "sent_bytes", "resident_bytes",
+            "exit_code", "cpu_ns", "lost_events", "sent_bytes", "hidden_bytes", "resident_bytes",
         ], account.record.replicas.map {
             [
                 .integer($0.replica), .integer($0.session), .integer($0.slot), .integer($0.pid), JSONValue($0.incident), JSONValue($0.spawnedNanoseconds),
                 JSONValue($0.readyNanoseconds), JSONValue($0.admittedNanoseconds), JSONValue($0.endedNanoseconds), JSONValue($0.reapedNanoseconds),
-                JSONValue($0.exit), JSONValue($0.exitCode), JSONValue($0.cpuNanoseconds), .integer($0.lostEvents), JSONValue($0.sentBytes),
+                JSONValue($0.exit), JSONValue($0.exitCode), JSONValue($0.cpuNanoseconds), .integer($0.lostEvents), JSONValue($0.sentBytes), JSONValue($0.hiddenBytes),
                 JSONValue($0.residentBytes),
             ]
         })
