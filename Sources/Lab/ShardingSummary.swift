@@ -100,6 +100,7 @@ extension Calibration {
     package static var thisMachine: Calibration {
         var calibration = Calibration()
         (calibration.stolenShare, calibration.processBytes) = (0.5, 12_000_000)
+        (calibration.gradientPageSeconds, calibration.gatheredPageSeconds) = (0.1e-9, 0.5e-9)
         return calibration
     }
 

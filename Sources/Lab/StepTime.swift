@@ -93,6 +93,11 @@ private struct StepModel {
         return (compute + forward, 2 * compute + backward, forward + backward)
     }
 
+    /// Seconds that memory for what others keep of a block takes.
+    private func pages(gathered floats: Int) -> Double {
+        sharding.state == .zero3 ? 4 * Double(floats) * Double(mesh.data - 1) / Double(mesh.data) * calibration.gatheredPageSeconds : 0
+    }
+
     /// All layers in one place.
     private mutating func addLeaves(linkBusy: Double) {
         let pieces = pieces(stage: 0), rounds = costs.maximum(\.leaves), nodes = costs.maximum(\.nodes), tied = costs.model.config.tied
@@ -104,14 +109,21 @@ private struct StepModel {
             for (index, piece) in pieces.enumerated() {
                 // A tied head gathers the table once more; the embedding needs none on the way back.
                 let gathered = piece.floats + (tied && index == pieces.count - 1 ? pieces[0].floats : 0)
-                passes.append(StepTimeline.Pass(compute: piece.forward, gather: sharding.state == .zero3 ? exchange(4 * gathered) : 0, blocking: piece.sumsForward))
+                passes.append(StepTimeline.Pass(
+                    compute: piece.forward + pages(gathered: gathered), gather: sharding.state == .zero3 ? exchange(4 * gathered) : 0, blocking: piece.sumsForward))
             }
             for (index, piece) in pieces.enumerated().reversed() {
                 var pass = StepTimeline.Pass(compute: 2 * piece.forward, blocking: piece.sumsBackward)
-                if travels { pass.send = exchange(4 * piece.floats) }
+                if travels {
+                    pass.send = exchange(4 * piece.floats)
+                    pass.compute += 4 * Double(piece.floats) * calibration.gradientPageSeconds
+                }
                 if !travels, round == rounds - 1, overlaps { pass.send = exchange(4 * nodes * piece.floats) }
                 // The head is still there, and the embedding's backward pass reads none of it.
-                if sharding.state == .zero3, 0 < index, index < pieces.count - 1 { pass.gather = exchange(4 * piece.floats) }
+                if sharding.state == .zero3, 0 < index, index < pieces.count - 1 {
+                    pass.gather = exchange(4 * piece.floats)
+                    pass.compute += pages(gathered: piece.floats)
+                }
                 pass.drains = travels && index == 0
                 passes.append(pass)
             }

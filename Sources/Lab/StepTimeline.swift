@@ -28,6 +28,9 @@ package struct Calibration: Hashable, Sendable {
     /// Whether ddp and zero1 send blocks while the last microbatch's backward pass goes on, or all nodes after it, as
     /// `headway train` does where several workers compute a microbatch together.
     package var overlapsLastLeaf = true
+    /// Seconds that a byte of memory takes to be had anew from the system: of gradients, which zero2 and zero3 give back block by
+    /// block, and of what zero3 gathers.
+    package var gradientPageSeconds = 0.0, gatheredPageSeconds = 0.0
     /// Bytes of a worker's own memory besides what a choice keeps: the program, BLAS, buffers of the network.
     package var processBytes = 0
 

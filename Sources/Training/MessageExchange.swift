@@ -58,7 +58,7 @@ final class MessageExchange: GradientExchange {
         let floats = context.shared.layout.parameterFloats
         store = NodeStore(floats: floats)
         levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
-        gradient = PrivateMemory(floats: floats)
+        gradient = PrivateMemory(floats: floats, givenBackOften: true)
         (self.blocks, isTied) = (blocks, context.config.model.tied)
         // What a worker does not have cannot be struck.
         state.struck = { [unowned self] part in
