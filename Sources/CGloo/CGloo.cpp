@@ -111,6 +111,8 @@ namespace {
 
 /// Messages to be begun, on Gloo's own thread. A call from another one has a pair's lock while it copies to the socket, and
 /// Gloo's thread, which polls, would spin until it can have it: where the two share a processor, for a whole time slice.
+/// (A call that closes its pair for an error of the socket, while an event of that pair waits in the same batch, makes Gloo end
+/// the process: a worker lost, as it would be with its peer.)
 class Calls final : public gloo::transport::tcp::Handler {
    public:
     struct Call {
@@ -276,12 +278,17 @@ void cg_region_free(cg_region *region) {
     });
 }
 
+static void begin(const Calls::Call &call) {
+    const int status = guarded([&] { call.region->group->device->calls.add(call); });
+    if (status != CG_OK) call.region->group->fail(status, lastError);
+}
+
 void cg_send(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes) {
-    region->group->device->calls.add({region, true, peer, tag, offset, bytes});
+    begin({region, true, peer, tag, offset, bytes});
 }
 
 void cg_receive(cg_region *region, int peer, uint64_t tag, size_t offset, size_t bytes) {
-    region->group->device->calls.add({region, false, peer, tag, offset, bytes});
+    begin({region, false, peer, tag, offset, bytes});
 }
 
 int cg_wait_sent(cg_region *region, int timeoutMilliseconds) {

@@ -67,7 +67,9 @@ final class GroupExchange: GradientExchange {
         table = config.model.tied ? transformer.layout.tokenTable : nil
         first = hasShard ? layout.shard(member).lowerBound : 0
         place = try MeetingPlace(context, options)
-        state = OwnState(context, shard: hasShard ? (transformer.layout, member) : nil)
+        // What other stages own lies beside what belongs to the own chunks; a shard has nothing of others.
+        let copied = hasShard ? [] : (0..<parts.size).filter { $0 != member }.flatMap { parts.read(by: member, ownedBy: $0) }
+        state = OwnState(context, copied: copied, shard: hasShard ? (transformer.layout, member) : nil)
         reduced = PrivateMemory(floats: layout.chunkedFloats)
         store = NodeStore(floats: layout.chunkedFloats, range: parts.computes[member])
     }
@@ -180,8 +182,10 @@ final class GroupExchange: GradientExchange {
             }
             context.enter(.transfer, step)
             for other in others { send(parts.read(by: other, ownedBy: member), leaving, to: other, .parameters) }
+            try state.checkCopies()
             try arriving.finishReceives()
             try leaving.finishSends()
+            state.noteCopies()
             state.votes()
             _ = try everybody([], channels)
             if context.instrumented {

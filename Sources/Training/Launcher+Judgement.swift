@@ -162,12 +162,18 @@ extension Launcher {
                 members[owner]!.incident = lossUnderWay
                 members[owner]!.process.kill()
             }
-            // Others may have made updates of its gradients. A group does not vote without it, and goes back as a whole.
-            if description.options.groupSize == 1 {
+            // Others may have made updates of its gradients, and what was found with its weights is looked at again. Where all
+            // stop, everything goes back as a whole.
+            if description.options.lossPolicy != .restart {
+                if evaluated == step { evaluated = nil }
+                probeRows.removeAll { $0.step >= step }
+                probes = ProbeSchedule(probeRows, units: description.heldOut, from: step, to: config.steps)
                 shared.discardAttempt(units: 0..<0)
                 try noteSetback(.discard)
                 attemptDiscarded = true
                 shared.ring()
+                // It is gone already, and the view without it is there: the others' channels are of the attempt that is over.
+                if members[owner] == nil { try apply(views.receive(.channelsLost), ring: true) }
             }
             return
         }

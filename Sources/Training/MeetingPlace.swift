@@ -65,6 +65,7 @@ final class MeetingPlace {
             if shared.view != view || !everybody.allSatisfy({ shared.addressStamp($0) == stamp }) { throw Disturbed() }
             watch.watch(groups, view: view, turn: context.turn)
             for link in links { try link.group.connect(link.peer, shared.address(of: link.slot, for: context.slot)) }
+            cs_tcp_watch()
         } catch {
             close(groups)
             // Whom it failed for is gone, and the view without him is there.
@@ -74,11 +75,7 @@ final class MeetingPlace {
     }
 
     /// Everybody in the group has what he needs to begin.
-    func settled(_ groups: [MessageGroup], view: Int) {
-        watch.watch(groups, view: view, turn: nil)
-        cs_tcp_watch()
-        _ = goneSince()
-    }
+    func settled(_ groups: [MessageGroup], view: Int) { watch.watch(groups, view: view, turn: nil) }
 
     /// Closing tells the peers.
     func close(_ groups: [MessageGroup]) {
@@ -113,7 +110,8 @@ final class MeetingPlace {
         if waits { hidden += gone }
     }
 
-    /// What has gone out until now, and not while somebody waited, went beside the computing.
+    /// What goes out from now until `passesEnd`, and not while somebody waits, goes beside the computing.
+    func passesBegin() { _ = goneSince() }
     func passesEnd() { hidden += goneSince() }
 
     /// Runs what exchanges messages. When they fail the groups are finished, and the launcher's next view, or a new one of the
@@ -127,6 +125,8 @@ final class MeetingPlace {
         } catch let failure as MessageFailure {
             let failed = view() ?? shared.view
             drop()
+            // Should it be the same again and again, the launcher gives up and shows this.
+            if case .refused(let what) = failure { FileHandle.standardError.write(Data("headway: worker \(context.slot): messages were refused: \(what)\n".utf8)) }
             context.enter(.regroup, step)
             var asks = MonotonicClock.nanoseconds() + Self.askNanoseconds
             try context.wait {
@@ -138,7 +138,6 @@ final class MeetingPlace {
                 }
                 return shared.view != failed || shared.stopRequested
             }
-            if case .refused(let what) = failure, shared.view == failed, shared.turn == context.turn, !shared.stopRequested { throw UserError(.system, "worker \(context.slot): \(what)") }
             throw Disturbed()
         }
     }

@@ -21,11 +21,11 @@ final class MessageExchange: GradientExchange {
     private let store: NodeStore
     /// In rounds: the nodes of owned floats by level, and a leaf's gradient.
     private let levels: [PrivateMemory], gradient: PrivateMemory
-    private let blocks: [Range<Int>], isTied: Bool
+    private let blocks: [Range<Int>], chunkBlocks: [Range<Int>], isTied: Bool
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
     /// The step's reduction, where it has begun before all leaves are there; it belongs to `channels`.
-    private var early: Reduction?
+    private var early: Reduction?, earlyFailure: (any Error)?
     private var lastMerge: NodeStore.Merge?
 
     /// Chunks whose moments this worker holds; and those whose next ones the update of the turn under way has made.
@@ -54,12 +54,13 @@ final class MessageExchange: GradientExchange {
         (self.context, shared, config) = (context, context.shared, context.config)
         (sharding, shadows, configurationWord) = (options.sharding, options.shadows, identity)
         place = try MeetingPlace(context, options)
-        state = OwnState(context)
+        let layout = context.shared.layout, hasCopies = options.sharding == .zero1 || options.sharding == .zero2
+        state = OwnState(context, copied: hasCopies ? (0..<SharedLayout.chunkCount).map { layout.chunk($0) } : [])
         let floats = context.shared.layout.parameterFloats
         store = NodeStore(floats: floats)
         levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
         gradient = PrivateMemory(floats: floats, givenBackOften: true)
-        (self.blocks, isTied) = (blocks, context.config.model.tied)
+        (self.blocks, chunkBlocks, isTied) = (blocks, layout.chunkBlocks(blocks), context.config.model.tied)
         // What a worker does not have cannot be struck.
         state.struck = { [unowned self] part in
             let held = keptParts.contains(part) ? holdsMoments.indices.filter { holdsMoments[$0] && !layout.chunk($0).isEmpty } : []
@@ -94,6 +95,7 @@ final class MessageExchange: GradientExchange {
         if isDisturbed { drop() }
         if cannotWait(step) { try settle(step) }
         rounds?.parameters = state.current(0)
+        if sharding.isInRounds { place.passesBegin() }
         state.deposit(step, owned: owned)
     }
 
@@ -127,7 +129,12 @@ final class MessageExchange: GradientExchange {
 
     func publish(_ leaf: Int) {
         guard let gradient = leafGradient else { return }
-        if let merge = lastMerge { store.push(merge) } else { store.push(leaf: leaf, gradient) }
+        if let merge = lastMerge {
+            store.push(merge)
+            place.passesEnd()
+        } else {
+            store.push(leaf: leaf, gradient)
+        }
         (leafGradient, lastMerge) = (nil, nil)
     }
 
@@ -136,11 +143,14 @@ final class MessageExchange: GradientExchange {
         guard isLast, early == nil, let channels, channels.group.size > 1, !channels.hasLeavers, !isDisturbed, !ownersMoved else { return nil }
         let held = nodes(among: channels.members) { shared.leaves.owner(of: $0) }
         return LastLeaf { [self] block in
-            if early == nil, lastMerge == nil, block == blocks.count - 1 {
-                let merge = store.merge(leaf: leaf, leafGradient!), nodes = store.nodes(after: merge)
+            if block == blocks.count - 1 {
+                place.passesBegin()
+                let merge = store.merge(leaf: leaf, leafGradient!), nodes = store.nodes(after: merge), mine = held[channels.rank].compactMap { nodes[$0] }
                 lastMerge = merge
-                // Should messages fail, the exchange after the leaf will say so.
-                if held[channels.rank].count == nodes.count { early = try? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { nodes[$0]! }) }
+                // The launcher may be giving out leaves anew just now.
+                if mine.count == nodes.count, mine.count == held[channels.rank].count {
+                    do { early = try Reduction(channels.group, channels.segments, held: held, mine: mine) } catch { earlyFailure = error }
+                }
             }
             lastMerge?.add(blocks[block])
             early?.send(from: blocks[block].lowerBound)
@@ -153,7 +163,7 @@ final class MessageExchange: GradientExchange {
     }
 
     func reduce(_ step: Int) throws {
-        place.passesEnd()
+        if sharding.isInRounds { place.passesEnd() }
         try exchanging(step) {
             let members = try sharding.isInRounds ? channels?.members ?? [] : membersWithAllLeaves()
             if !sharding.isInRounds, isDisturbed || ownersMoved { try settle(step) }
@@ -181,7 +191,8 @@ final class MessageExchange: GradientExchange {
             } else {
                 let held = nodes(among: members) { shared.claimant(of: $0, turn: context.turn) }
                 guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
-                // What was begun for other leaves cannot be taken back.
+                // What was begun in part, or for other leaves, cannot be taken back.
+                if let earlyFailure { throw earlyFailure }
                 if let early, early.held != held { throw MessageFailure.peer("leaves are elsewhere") }
                 let reduction = try early ?? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { store.nodes[$0]! })
                 try reduction.finish(
@@ -218,13 +229,8 @@ final class MessageExchange: GradientExchange {
             let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) { [self] in
                 sharding != .zero3 && !keeps(owner: $0, $1, of: size)
             }
-            let owned = channels.owners.indices.filter { channels.owners[$0] == rank }
+            let mine = channels.owners.indices.filter { channels.owners[$0] == rank }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
-            if hasCopies {
-                for segment in channels.segments where segment.owner != rank && !keeps(owner: segment.owner, rank, of: size) {
-                    for chunk in segment.chunks where state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
-                }
-            }
             // The own ones first: others wait for them.
             for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && keeps(owner: $0.owner, rank, of: size) }) {
                 let isDoubled = segment.owner == rank || sharding != .ddp
@@ -242,15 +248,16 @@ final class MessageExchange: GradientExchange {
             }
             if shadows, size > 1 { try compare(prints, channels) }
             // Chunks that have no floats belong to somebody, too.
-            for chunk in owned where layout.chunk(chunk).isEmpty {
+            for chunk in mine where layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
             }
             context.enter(.transfer, step)
+            try state.checkCopies()
             try spreading.finish()
-            if hasCopies { state.noteCopies() }
+            state.noteCopies()
             state.votes()
             measure()
-            for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
+            for chunk in mine { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
             if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
             context.faults.strike(.vote, step: step)
@@ -302,9 +309,6 @@ final class MessageExchange: GradientExchange {
     /// Of (θ, m, v) those that only their keepers have.
     private var keptParts: Range<Int> { sharding == .zero3 ? 0..<3 : 1..<3 }
 
-    /// Whether everybody has all of θ, and moments of only a part.
-    private var hasCopies: Bool { sharding == .zero1 || sharding == .zero2 }
-
     /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
     private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
         sharding == .ddp || owner == rank || shadows && (owner + 1) % size == rank
@@ -331,7 +335,7 @@ final class MessageExchange: GradientExchange {
         guard let channels else { return }
         place.close([channels.group])
         before = channels.members
-        (self.channels, rounds, early) = (nil, nil, nil)
+        (self.channels, rounds, early, earlyFailure) = (nil, nil, nil, nil)
     }
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
@@ -370,7 +374,7 @@ final class MessageExchange: GradientExchange {
     /// The same group with the plan as it is now.
     private func replanned() throws -> Channels {
         guard let channels, let owners = owners(among: channels.members) else { throw Disturbed() }
-        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners))
+        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 
     /// The ranks that own the chunks; nil while the launcher writes another plan.
@@ -389,7 +393,7 @@ final class MessageExchange: GradientExchange {
         let group = try place.group(rank: rank, size: everybody.count)
         let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
         try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
-        return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners))
+        return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 
     /// What a member says first: who it is, what it knows, what it holds.
@@ -431,6 +435,12 @@ final class MessageExchange: GradientExchange {
             }
         }
         if isLost { return true }
+        // What is handed on is looked at first: it would pass as good there.
+        for transfer in transfers where transfer.from == channels.rank {
+            for chunk in channels.owners.indices where layout.chunk(chunk).overlaps(transfer.floats) {
+                if holdsMoments[chunk] ? state.isDamaged(chunk) : state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+            }
+        }
         let memories = (0..<3).map { state.current($0) }
         let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
         let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }

@@ -17,7 +17,8 @@ final class OwnState {
     private var generation = 0, sharedGeneration = 0
     /// The committed step whose state is here; nil before there is one.
     private(set) var step: Int?
-    /// Of each generation θ's checksums by chunk, where somebody else keeps what belongs to a copy.
+    /// Stretches of θ that are here without what belongs to them, and so without a fingerprint; their checksums in each generation.
+    private let copied: [Range<Int>]
     private var copies: [[UInt32]] = [[], []]
     /// The float of a part that a fault strikes.
     var struck: (_ part: Int) -> Int
@@ -25,9 +26,11 @@ final class OwnState {
     private var hasNext = false
     private var depositedTurn = -1
 
-    /// - Parameter shard: of a tensor-parallel rank.
-    init(_ context: StepContext, shard: (layout: ParameterLayout, rank: Int)? = nil) {
-        self.context = context
+    /// - Parameters:
+    ///   - copied: floats of θ that are to be looked at alone.
+    ///   - shard: of a tensor-parallel rank.
+    init(_ context: StepContext, copied: [Range<Int>], shard: (layout: ParameterLayout, rank: Int)? = nil) {
+        (self.context, self.copied) = (context, copied)
         let first = shard.map { context.shared.layout.shard($0.rank).lowerBound } ?? 0
         (self.shard, self.first) = (shard?.layout, first)
         memories = PrivateState(floats: context.shared.layout.chunkedFloats)
@@ -50,17 +53,20 @@ final class OwnState {
         fingerprint(current, range: shared.layout.chunk(chunk)) != shared.fingerprint(chunk, generation: sharedGeneration)
     }
 
-    /// θ of the next state is there, of which only parts are looked at with what belongs to them.
-    func noteCopies() { copies[1 - generation] = checksums(next.parameters) }
+    /// θ of the next state is there.
+    func noteCopies() { copies[1 - generation] = copied.map { checksum($0, next.parameters) } }
 
-    /// - Returns: whether the chunk of θ is not what came.
-    func isCopyDamaged(_ chunk: Int) -> Bool { copies[generation][chunk] != checksum(chunk, of: current.parameters) }
+    /// - Returns: whether a stretch of θ is not what came.
+    func isCopyDamaged(_ index: Int) -> Bool { copies[generation][index] != checksum(copied[index], current.parameters) }
 
-    private func checksums(_ parameters: UnsafeMutablePointer<Float>) -> [UInt32] { (0..<SharedLayout.chunkCount).map { checksum($0, of: parameters) } }
+    /// Reports the first stretch that is not what came, by the chunk it begins in.
+    func checkCopies() throws {
+        guard let damaged = copied.indices.first(where: isCopyDamaged) else { return }
+        try context.reportDamage((0..<SharedLayout.chunkCount).first { shared.layout.chunk($0).contains(copied[damaged].lowerBound) } ?? 0)
+    }
 
-    private func checksum(_ chunk: Int, of parameters: UnsafeMutablePointer<Float>) -> UInt32 {
-        let range = shared.layout.chunk(chunk)
-        return cs_crc32c(0, parameters + range.lowerBound, 4 * range.count)
+    private func checksum(_ floats: Range<Int>, _ parameters: UnsafeMutablePointer<Float>) -> UInt32 {
+        cs_crc32c(0, parameters + floats.lowerBound, 4 * floats.count)
     }
 
     /// Whoever votes has all of the next state.
@@ -96,7 +102,7 @@ final class OwnState {
     /// The state after `committed` is here, from others or from the deposit.
     func hold(_ committed: Int) {
         (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false)
-        copies[generation] = checksums(current.parameters)
+        copies[generation] = copied.map { checksum($0, current.parameters) }
     }
 
     /// Takes floats of a part from the deposit; of a shard all.

@@ -25,7 +25,6 @@ final class SharedExchange: GradientExchange {
     var parameters: UnsafePointer<Float> { UnsafePointer(shared.state(generation: shared.currentGeneration, part: 0)) }
     private var previousParameters: UnsafePointer<Float>? { shared.previousGeneration.map { UnsafePointer(shared.state(generation: $0, part: 0)) } }
     var isDisturbed: Bool { false }
-    var isAsked: Bool { false }
     var rounds: RoundPeers? { nil }
     func exchanging(_ step: Int, _ body: () throws -> Void) throws { try body() }
     func begin(_ step: Int) {}

@@ -113,5 +113,6 @@ protocol GradientExchange: AnyObject {
 
 extension GradientExchange {
     var tellsResults: Bool { true }
+    var isAsked: Bool { false }
     func lastLeaf(_ leaf: Int) -> LastLeaf? { nil }
 }

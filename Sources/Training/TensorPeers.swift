@@ -43,6 +43,7 @@ final class TensorPeers: Peers {
     }
 
     private func sumInParts(_ values: UnsafeMutablePointer<Float>, _ count: Int) throws {
+        precondition(count <= longest, "\(count) floats, at most \(longest) are prepared for")
         let own = part(group.rank, of: count)
         place(group.rank).update(from: values, count: count)
         try exchange(receiving: { (places[$0], own) }, sending: places[group.rank], { part($0, of: count) })

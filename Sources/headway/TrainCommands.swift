@@ -46,8 +46,8 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("With --transport gloo: messages that a worker waits for count as arrived so much later.", valueName: "microseconds"))
     var linkUs: Int?
 
-    @Flag(help: "Bind each worker to a processor of its own.")
-    var pin = false
+    @Flag(inversion: .prefixedNo, help: "Bind each worker to a processor of its own, or leave them to the system.")
+    var pin: Bool?
 
     /// Those of the plan, then those of the command line.
     /// - Parameters:
@@ -72,7 +72,7 @@ struct SessionFlags: ParsableArguments {
     /// What is not said stays as it was.
     func options(_ before: SessionOptions, workers: Int?, _ config: RunConfig, committed: Int = 0, fired: Set<String> = []) throws -> SessionOptions {
         var options = before
-        (options.workers, options.pinned) = (workers ?? before.workers, pin || before.pinned)
+        (options.workers, options.pinned) = (workers ?? before.workers, pin ?? before.pinned)
         options.policy = policy ?? before.policy
         options.spares = spares ?? before.spares
         options.respawnSeconds = respawnDelay ?? before.respawnSeconds

@@ -11,14 +11,17 @@ package struct Segment: Equatable, Sendable {
     static let bytesMaximum = 1 << 20, bytesMinimum = 1 << 19
 
     /// Cuts the vector into segments, in order.
-    /// - Parameter owners: rank, by chunk.
-    package static func cut(_ layout: SharedLayout, owners: [Int]) -> [Segment] {
+    /// - Parameters:
+    ///   - owners: rank, by chunk.
+    ///   - parts: chunks of parts of the vector that are complete at different times; none goes on into another.
+    package static func cut(_ layout: SharedLayout, owners: [Int], parts: [Range<Int>] = []) -> [Segment] {
+        let begins = Set(parts.map(\.lowerBound))
         let share = layout.chunkedFloats * 4 / (Set(owners).count * 4), bytes = min(max(share, bytesMinimum), bytesMaximum)
         var segments: [Segment] = [], first = 0
         for chunk in 1...owners.count {
-            let begins = layout.chunk(first).lowerBound
-            guard chunk == owners.count || owners[chunk] != owners[first] || (layout.chunk(chunk).upperBound - begins) * 4 > bytes else { continue }
-            let floats = begins..<layout.chunk(chunk - 1).upperBound
+            let start = layout.chunk(first).lowerBound
+            guard chunk == owners.count || owners[chunk] != owners[first] || begins.contains(chunk) || (layout.chunk(chunk).upperBound - start) * 4 > bytes else { continue }
+            let floats = start..<layout.chunk(chunk - 1).upperBound
             if !floats.isEmpty { segments.append(Segment(owner: owners[first], chunks: first..<chunk, floats: floats)) }
             first = chunk
         }
