@@ -42,7 +42,7 @@ package final class ShapedNetwork {
     package var hosts: String { (0..<workers).map { "\(address($0)) /run/netns/\(namespace($0))\n" }.joined() }
 
     package var words: String {
-        "\(workers) network namespaces on a bridge; both ends of each link send at most \(link.gigabitsPerSecond) Gbit/s (tc tbf)"
+        "in \(workers) network namespaces on a bridge; both ends of each link send at most \(link.gigabitsPerSecond) Gbit/s (tc tbf)"
             + (link.microseconds > 0 ? "; messages that are waited for count as arrived \(Int(link.microseconds)) µs later, in the transport" : "")
     }
 

@@ -37,7 +37,7 @@ package enum ShardingPage {
         let rows = summary.lines.enumerated().map { index, line -> String in
             let y = Double(index) * rowHeight, waits = line.predicted == nil ? 0 : min(line.exposedSeconds, line.stepSeconds)
             var row = text(0, y + 20, "\(line.choice)") + bar(y + 4, [line.stepSeconds - waits, waits], 0.85, label: "\(Quantity.decimal(line.stepSeconds * 1e3, 1)) ms")
-            if let time = line.predicted?.time { row += bar(y + 20, [time.total - time.exposed, time.exposed], 0.45, label: "\(Quantity.decimal(time.total * 1e3, 1)) ms") }
+            if let time = line.predicted?.time { row += bar(y + 20, [time.total - time.waiting, time.waiting], 0.45, label: "\(Quantity.decimal(time.total * 1e3, 1)) ms") }
             return row
         }
         let height = Double(summary.lines.count) * rowHeight

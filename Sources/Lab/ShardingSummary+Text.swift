@@ -26,7 +26,7 @@ extension ShardingSummary {
             let p = line.predicted
             return [
                 "\(line.choice)", Quantity.grouped(Int(line.tokensPerSecond)), Self.time(line.stepSeconds), p.map { Self.time($0.time.total) } ?? Self.none,
-                line.ratio.map { Quantity.decimal($0, 3) } ?? Self.none, p == nil ? Self.none : Self.time(line.exposedSeconds), p.map { Self.time($0.time.exposed) } ?? Self.none,
+                line.ratio.map { Quantity.decimal($0, 3) } ?? Self.none, p == nil ? Self.none : Self.time(line.exposedSeconds), p.map { Self.time($0.time.waiting) } ?? Self.none,
                 line.sentBytes.map(Self.megabytes) ?? Self.none, p.map { Self.megabytes($0.sentBytes) } ?? Self.none,
                 line.hiddenBytes.map(Self.megabytes) ?? Self.none,
                 line.residentBytes.map { Self.megabytes(Double($0)) } ?? Self.none, p.map { Self.megabytes(Double($0.residentBytes)) } ?? Self.none,
@@ -85,7 +85,7 @@ extension ShardingSummary {
             let p = line.predicted
             return [
                 .text("\(line.choice)"), .integer(line.choice == .single ? 1 : conditions.workers), .real(line.tokensPerSecond), .real(line.stepSeconds),
-                JSONValue(p?.time.total), JSONValue(line.ratio), p == nil ? .null : .real(line.exposedSeconds), JSONValue(p?.time.exposed), JSONValue(p?.time.compute),
+                JSONValue(p?.time.total), JSONValue(line.ratio), p == nil ? .null : .real(line.exposedSeconds), JSONValue(p?.time.waiting), JSONValue(p?.time.compute),
                 JSONValue(p?.time.hidden), JSONValue(p?.time.update), JSONValue(line.sentBytes), JSONValue(p?.sentBytes), JSONValue(line.hiddenBytes), JSONValue(line.residentBytes),
                 JSONValue(p?.residentBytes), .integer(line.failures), JSONValue(line.secondsPerFailure), JSONValue(line.failures > 0 ? p?.recovery.seconds : nil),
                 JSONValue(line.leavesPerFailure), JSONValue(line.failures > 0 ? p?.recovery.leavesLost : nil), .real(line.goodput), JSONValue(p?.goodput),

@@ -11,6 +11,8 @@ package struct StepTime: Hashable, Sendable {
     /// Of sums, norms and AdamW, and the step's constant.
     package fileprivate(set) var update = 0.0
     package var total: Double { compute + exposed + bubble + update }
+    /// What a worker waits for messages, whatever for.
+    package var waiting: Double { exposed + bubble }
     /// From a microbatch's first layer to its last and back; until the gradients of all are with their owners.
     package fileprivate(set) var leafLatency = 0.0, gradients = 0.0
 

@@ -70,6 +70,9 @@ final class GroupExchange: GradientExchange {
         // What other stages own lies beside what belongs to the own chunks; a shard has nothing of others.
         let copied = hasShard ? [] : (0..<parts.size).filter { $0 != member }.flatMap { parts.read(by: member, ownedBy: $0) }
         state = OwnState(context, copied: copied, shard: hasShard ? (transformer.layout, member) : nil)
+        let own = parts.owns[member], middle = own.lowerBound + own.count / 2
+        // What a worker does not have cannot be struck.
+        state.struck = { part in part == 0 ? copied.first?.lowerBound ?? middle : middle }
         reduced = PrivateMemory(floats: layout.chunkedFloats)
         store = NodeStore(floats: layout.chunkedFloats, range: parts.computes[member])
     }

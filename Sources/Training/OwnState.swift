@@ -21,7 +21,7 @@ final class OwnState {
     private let copied: [Range<Int>]
     private var copies: [[UInt32]] = [[], []]
     /// The float of a part that a fault strikes.
-    var struck: (_ part: Int) -> Int
+    var struck: (_ part: Int) -> Int = { _ in 0 }
     /// The update of the turn under way is there, whole.
     private var hasNext = false
     private var depositedTurn = -1
@@ -34,8 +34,6 @@ final class OwnState {
         let first = shard.map { context.shared.layout.shard($0.rank).lowerBound } ?? 0
         (self.shard, self.first) = (shard?.layout, first)
         memories = PrivateState(floats: context.shared.layout.chunkedFloats)
-        let middle = first + context.shared.layout.shardFloats / 2
-        struck = { _ in middle }
         context.faults.state = { [unowned self] in
             let isCommitted = hasNext && shared.currentGeneration != sharedGeneration
             return memories.memory(generation: isCommitted ? 1 - generation : generation, part: $0).base + struck($0)

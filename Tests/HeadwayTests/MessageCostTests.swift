@@ -24,6 +24,8 @@ extension HeadwayCommand {
             // A chunk in two stages belongs to one: the other sends its gradient there and gets the new parameters.
             let straddling = Double((costs.sharding.mesh.pipeline - 1) * 8 * costs.model.floats / SharedLayout.chunkCount / workers)
             #expect(sent / expected > 0.995 && sent < 1.005 * expected + straddling, "\(sent) of \(expected) bytes a worker and step")
+            let hidden = try record.replicas.map { try #require($0.hiddenBytes) }.reduce(0, +)
+            #expect(sharding.contains("=") || hidden > 0, "nothing went out beside computing")
             let resident = try record.replicas.map { Double(try #require($0.residentBytes)) }.max() ?? 0, planned = Double(costs.maximum(\.kept.total) + Calibration.thisMachine.processBytes)
             #expect(abs(resident / planned - 1) < 0.05, "\(resident) of \(planned) bytes")
         }

@@ -27,6 +27,13 @@ extension HeadwayCommand {
             #expect(record.replicas.count { $0.stoppedFor != nil } == 3)
         }
 
+        @Test(arguments: [0, 1], ["parameters", "secondMoment"])
+        func `a bit that flips in what a stage owns, or has a copy of, is found`(worker: Int, target: String) throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10"]
+            let record = try run.expectFinished(run.train(workers: 2, settings, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options("pp=2")), settings)
+            #expect(record.incidents.map(\.kind).contains(.memory) && record.incidents[0].slot == worker && record.incidents[0].fault == 0)
+        }
+
         @Test func `a hung stage is found`() throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             let record = try run.expectFinished(run.train(workers: 2, settings, faults: ["hang worker=1 step=13 point=forward"], options: options("pp=2")), settings)
