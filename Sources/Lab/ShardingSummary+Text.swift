@@ -66,10 +66,11 @@ extension ShardingSummary {
             let turned = inversions
             texts.append(turned.isEmpty ? "Ranking: as predicted." : "Ranking: other than predicted: " + turned.map { "\($0.faster.choice) before \($0.slower.choice), \(Quantity.decimal(100 * $0.apart, 1)) % apart" }.joined(separator: "; ") + ".")
         }
-        let bytes = lines.compactMap { line in line.sentBytes.flatMap { sent in line.predicted.map { sent / $0.sentBytes - 1 } } }
-        if let most = bytes.max(by: { abs($0) < abs($1) }) { texts.append("Bytes: at most \(Quantity.decimal(100 * abs(most), 2)) % from the prediction.") }
-        let memory = lines.compactMap { line in line.residentBytes.flatMap { kept in line.predicted.map { Double(kept) / Double($0.residentBytes) - 1 } } }
-        if let most = memory.max(by: { abs($0) < abs($1) }) { texts.append("Memory: at most \(Quantity.decimal(100 * abs(most), 1)) % from the prediction.") }
+        func farthest(_ measured: (Line) -> Double?, _ predicted: (Prediction) -> Double) -> Double? {
+            lines.compactMap { line in measured(line).flatMap { found in line.predicted.map { abs(found / predicted($0) - 1) } } }.max()
+        }
+        if let most = farthest(\.sentBytes, \.sentBytes) { texts.append("Bytes: at most \(Quantity.decimal(100 * most, 2)) % from the prediction.") }
+        if let most = farthest({ $0.residentBytes.map(Double.init) }, { Double($0.residentBytes) }) { texts.append("Memory: at most \(Quantity.decimal(100 * most, 1)) % from the prediction.") }
         let own = conditions.choices.contains { $0.mesh.tensor > 1 } ? ", those with tensor parallelism with those of their degree" : ""
         texts.append(strays.isEmpty ? "Weights: all runs end with the same bits\(own)." : "DIFFERENT final weights: \(strays.joined(separator: ", ")).")
         return texts

@@ -48,7 +48,7 @@ package struct ReplicaRow: Equatable, Sendable {
     /// Flight events that the recorder's ring had overwritten before anybody drained it.
     package var lostEvents = 0
     /// With messages, as the worker last said after an update: bytes its sockets had sent, headers of TCP not counted, and of
-    /// them those that went out beside its computing; bytes of memory that were its alone.
+    /// them those that went out beside its computing; bytes of memory that were its alone, the most until then.
     package var sentBytes: Int?, hiddenBytes: Int?, residentBytes: Int?
 
     package init(

@@ -37,7 +37,7 @@
 //  parity      Two generations of D/(W − 1).
 //  pp          Stage i keeps the activations of min(n, p − i) leaves; the last one, with a tied head, two generations of the
 //              table and its gradient; the first one place for that gradient.
-// One data-parallel worker reduces nothing: 24P and the counter.
+// One worker alone reduces nothing: 24P and the counter.
 
 package struct ShardingCosts: Sendable {
     /// Bytes that a worker sends in a step, by what for.
@@ -165,7 +165,7 @@ private struct Group {
         layerCount = layers.count
         table = 4 * model.table(tensor: mesh.tensor, rank: tensor)
         ownersCounter = ShardingCosts.counterPeak(0..<model.leaves)
-        // Flat under ddp and zero1; block by block where blocks travel alone, so that all links are busy.
+        // Every block is cut among all owners; under ddp and zero1 that comes to the same share of the whole, but for lines.
         let byBlock = sharding.state == .zero2 || sharding.state == .zero3
         let shares = (byBlock ? blocks : [blocks.reduce(0, +)]).map { ShardingCosts.owned($0, among: mesh.data) }
         workers = (0..<mesh.data).map { data in

@@ -110,6 +110,7 @@ final class GroupExchange: GradientExchange {
         try place.awaitTurn()
         store.removeAll()
         if state.step != step || isDisturbed { try settle(step) }
+        place.passesBegin()
         state.deposit(step, owned: channels?.owned ?? [])
     }
 
@@ -191,10 +192,7 @@ final class GroupExchange: GradientExchange {
             state.noteCopies()
             state.votes()
             _ = try everybody([], channels)
-            if context.instrumented {
-                place.noteSent()
-                shared.setMeasured(context.slot, sentBytes: place.sent, hiddenBytes: place.hidden, residentBytes: Int(cs_private_bytes()))
-            }
+            place.measure()
             for chunk in owned { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
             if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }

@@ -19,10 +19,12 @@ final class MeetingPlace {
     private let watch: ViewWatch
     /// Bytes sent: over groups that are gone, and in all as last seen. Sockets that a peer has closed are not seen any more.
     private var sentBefore = 0
-    private(set) var sent = 0
+    private var sent = 0
     /// Of them those that went out while passes went on, so that nobody waited for them.
-    private(set) var hidden = 0
+    private var hidden = 0
     private var seenGone = 0
+    /// Of its own memory, the most that was seen in use.
+    private var resident = 0
 
     /// A connection that a group is to have.
     typealias Link = (group: MessageGroup, peer: Int, slot: Int)
@@ -91,13 +93,23 @@ final class MeetingPlace {
         for group in groups { group.close() }
     }
 
-    func noteSent() {
-        sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent(1)))
-        _ = goneSince()
+    // MARK: What is measured
+
+    private func noteSent() { sent = max(sent, sentBefore + Int(cs_tcp_bytes_sent(1))) }
+
+    func noteMemory() { if context.instrumented { resident = max(resident, Int(cs_private_bytes())) } }
+
+    /// Tells the launcher, after an update.
+    func measure() {
+        guard context.instrumented else { return }
+        noteMemory()
+        noteSent()
+        shared.setMeasured(context.slot, sentBytes: sent, hiddenBytes: hidden, residentBytes: resident)
     }
 
     /// Bytes that have gone out since this was last asked, over the connections that there are.
     private func goneSince() -> Int {
+        guard context.instrumented else { return 0 }
         let gone = Int(cs_tcp_bytes_sent(0))
         defer { seenGone = gone }
         return max(0, gone - seenGone)
@@ -106,13 +118,15 @@ final class MeetingPlace {
     /// In a pass the worker begins to wait for others, or goes on.
     func passWaits(_ waits: Bool) {
         context.interrupt(waits)
-        let gone = context.instrumented ? goneSince() : 0
+        let gone = goneSince()
         if waits { hidden += gone }
     }
 
     /// What goes out from now until `passesEnd`, and not while somebody waits, goes beside the computing.
     func passesBegin() { _ = goneSince() }
     func passesEnd() { hidden += goneSince() }
+
+    // MARK: Failures
 
     /// Runs what exchanges messages. When they fail the groups are finished, and the launcher's next view, or a new one of the
     /// same members, has others.

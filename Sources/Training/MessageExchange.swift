@@ -25,7 +25,7 @@ final class MessageExchange: GradientExchange {
     /// (stays with a leaf from `gradient` to `publish`)
     private var leafGradient: PrivateMemory?
     /// The step's reduction, where it has begun before all leaves are there; it belongs to `channels`.
-    private var early: Reduction?, earlyFailure: (any Error)?
+    private var early: Result<Reduction, any Error>?
     private var lastMerge: NodeStore.Merge?
 
     /// Chunks whose moments this worker holds; and those whose next ones the update of the turn under way has made.
@@ -35,8 +35,6 @@ final class MessageExchange: GradientExchange {
     /// The turn that `store` holds leaves of.
     private var storeTurn = -1
     private var channels: Channels?
-    /// Of its own memory, the most that was seen in use.
-    private var residentBytes = 0
     /// The members of the last group, when it is gone.
     private var before: [Int] = []
 
@@ -149,11 +147,11 @@ final class MessageExchange: GradientExchange {
                 lastMerge = merge
                 // The launcher may be giving out leaves anew just now.
                 if mine.count == nodes.count, mine.count == held[channels.rank].count {
-                    do { early = try Reduction(channels.group, channels.segments, held: held, mine: mine) } catch { earlyFailure = error }
+                    early = Result { try Reduction(channels.group, channels.segments, held: held, mine: mine) }
                 }
             }
             lastMerge?.add(blocks[block])
-            early?.send(from: blocks[block].lowerBound)
+            if case .success(let reduction) = early { reduction.send(from: blocks[block].lowerBound) }
         }
     }
 
@@ -192,9 +190,9 @@ final class MessageExchange: GradientExchange {
                 let held = nodes(among: members) { shared.claimant(of: $0, turn: context.turn) }
                 guard held[channels.rank].allSatisfy({ store.nodes[$0] != nil }) else { throw Disturbed() }
                 // What was begun in part, or for other leaves, cannot be taken back.
-                if let earlyFailure { throw earlyFailure }
-                if let early, early.held != held { throw MessageFailure.peer("leaves are elsewhere") }
-                let reduction = try early ?? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { store.nodes[$0]! })
+                let begun = try early?.get()
+                if let begun, begun.held != held { throw MessageFailure.peer("leaves are elsewhere") }
+                let reduction = try begun ?? Reduction(channels.group, channels.segments, held: held, mine: held[channels.rank].map { store.nodes[$0]! })
                 try reduction.finish(
                     layout: layout, scale: scale, into: reduced.base, activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                     squares: { squares[$0] = $1.bitPattern }, done: finish)
@@ -256,7 +254,7 @@ final class MessageExchange: GradientExchange {
             try spreading.finish()
             state.noteCopies()
             state.votes()
-            measure()
+            place.measure()
             for chunk in mine { shared.updates.markDone(chunk, turn: context.turn) }
             shared.ring()
             if shared.updates.allDone(turn: context.turn) { context.ringDoorbell() }
@@ -283,15 +281,6 @@ final class MessageExchange: GradientExchange {
         } catch is TurnIsOver {
             // They do without.
         }
-    }
-
-    private func noteMemory() { if context.instrumented { residentBytes = max(residentBytes, Int(cs_private_bytes())) } }
-
-    private func measure() {
-        guard context.instrumented else { return }
-        noteMemory()
-        place.noteSent()
-        shared.setMeasured(context.slot, sentBytes: place.sent, hiddenBytes: place.hidden, residentBytes: residentBytes)
     }
 
     // MARK: Groups
@@ -335,7 +324,7 @@ final class MessageExchange: GradientExchange {
         guard let channels else { return }
         place.close([channels.group])
         before = channels.members
-        (self.channels, rounds, early, earlyFailure) = (nil, nil, nil, nil)
+        (self.channels, rounds, early) = (nil, nil, nil)
     }
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
@@ -356,7 +345,7 @@ final class MessageExchange: GradientExchange {
             guard sharding.isInRounds else { return }
             let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
             rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.current(0),
-                gradient: gradient, levels: levels, waiting: { [place] in place.passWaits($0) }, isFull: { [unowned self] in noteMemory() })
+                gradient: gradient, levels: levels, waiting: { [place] in place.passWaits($0) }, isFull: { [place] in place.noteMemory() })
         }
     }
 

@@ -43,9 +43,8 @@ final class TensorPeers: Peers {
     }
 
     private func sumInParts(_ values: UnsafeMutablePointer<Float>, _ count: Int) throws {
-        precondition(count <= longest, "\(count) floats, at most \(longest) are prepared for")
         let own = part(group.rank, of: count)
-        place(group.rank).update(from: values, count: count)
+        prepare(values, count)
         try exchange(receiving: { (places[$0], own) }, sending: places[group.rank], { part($0, of: count) })
         let sum = sums.base + own.lowerBound
         Rows.add(sum, place(0) + own.lowerBound, place(1) + own.lowerBound, rows: 1, width: own.count)
@@ -70,9 +69,14 @@ final class TensorPeers: Peers {
 
     /// Has the `count` values of every rank in its place.
     private func gather(_ values: UnsafePointer<Float>, _ count: Int) throws {
+        prepare(values, count)
+        try exchange(receiving: { (places[$0], 0..<count) }, sending: places[group.rank], { _ in 0..<count })
+    }
+
+    /// Puts this rank's values where they go out from.
+    private func prepare(_ values: UnsafePointer<Float>, _ count: Int) {
         precondition(count <= longest, "\(count) floats, at most \(longest) are prepared for")
         place(group.rank).update(from: values, count: count)
-        try exchange(receiving: { (places[$0], 0..<count) }, sending: places[group.rank], { _ in 0..<count })
     }
 
     /// A message from and to each other rank.
