@@ -1,36 +1,39 @@
-/// Which floats each member of a data-parallel group has to do with. A stage of a pipeline computes its own blocks, one
-/// stretch of the flat vector; chunks are not aligned with blocks, and belong to the stage that has their first float. A
-/// tensor-parallel rank has its shard, and chunks end where shards do.
+/// Which floats each member of a data-parallel group has to do with. Stages divide the layers among them, ranks every layer:
+/// member = stage · ranks + rank. A rank's shard is a stretch of all chunks' floats, and chunks end where shards do; of it a
+/// stage computes its own blocks, again one stretch. Chunks are not aligned with blocks, and belong to the stage that has
+/// their first float.
 package struct GroupParts: Sendable {
+    package let stages: Int, ranks: Int
     /// (member): the floats whose gradients it computes.
     package let computes: [Range<Int>]
-    /// (member): the floats of θ that its passes read: those, and of a pipeline the token table where a tied head is not on
-    /// the first stage.
+    /// (member): the floats of θ that its passes read: those, and the token table where a tied head is not on the first stage.
     package let reads: [[Range<Int>]]
     /// (member): the chunks it reduces and updates, and their floats.
     package let chunks: [Range<Int>], owns: [Range<Int>]
 
-    /// Of the stages of a pipeline.
     /// - Parameters:
-    ///   - computes: without gaps, in order.
-    ///   - table: what the last stage reads of the first one's floats; nil for nothing.
-    package init(_ layout: SharedLayout, computes: [Range<Int>], table: Range<Int>?) {
-        self.computes = computes
-        let last = computes.count - 1
-        reads = computes.indices.map { stage in stage == last && stage > 0 && table != nil ? [table!, computes[stage]] : [computes[stage]] }
-        func firstChunk(from float: Int) -> Int { (0..<SharedLayout.chunkCount).first { layout.chunk($0).lowerBound >= float } ?? SharedLayout.chunkCount }
-        // Chunks without floats are the last stage's.
-        let firsts = computes.map { firstChunk(from: $0.lowerBound) } + [SharedLayout.chunkCount]
-        chunks = computes.indices.map { firsts[$0]..<firsts[$0 + 1] }
-        let ends = firsts.map { $0 < SharedLayout.chunkCount ? layout.chunk($0).lowerBound : layout.parameterFloats }
-        owns = computes.indices.map { ends[$0]..<ends[$0 + 1] }
-    }
-
-    /// Of tensor-parallel ranks.
-    package init(shardsOf layout: SharedLayout) {
-        let shards = (0..<layout.shards).map { layout.shard($0) }
-        (computes, reads, owns) = (shards, shards.map { [$0] }, shards)
-        chunks = (0..<layout.shards).map { layout.chunks(ofShard: $0) }
+    ///   - computes: (stage): of a shard's floats, without gaps, in order.
+    ///   - table: what the last stage reads of the first one's floats of the shard; nil for nothing.
+    package init(_ layout: SharedLayout, computes stages: [Range<Int>], table: Range<Int>?) {
+        (self.stages, ranks) = (stages.count, layout.shards)
+        var computes: [Range<Int>] = [], reads: [[Range<Int>]] = [], chunks: [Range<Int>] = [], owns: [Range<Int>] = []
+        for stage in stages.indices {
+            for rank in 0..<layout.shards {
+                let shard = layout.shard(rank), all = layout.chunks(ofShard: rank)
+                func placed(_ floats: Range<Int>) -> Range<Int> { shard.lowerBound + floats.lowerBound..<shard.lowerBound + floats.upperBound }
+                // Chunks without floats are the last stage's.
+                func firstChunk(of stage: Int) -> Int {
+                    stage == stages.count ? all.upperBound : all.first { layout.chunk($0).lowerBound >= placed(stages[stage]).lowerBound } ?? all.upperBound
+                }
+                func start(of chunk: Int) -> Int { chunk < all.upperBound ? layout.chunk(chunk).lowerBound : shard.upperBound }
+                let own = placed(stages[stage]), mine = firstChunk(of: stage)..<firstChunk(of: stage + 1)
+                computes.append(own)
+                reads.append(stage > 0 && stage == stages.count - 1 && table != nil ? [placed(table!), own] : [own])
+                chunks.append(mine)
+                owns.append(start(of: mine.lowerBound)..<start(of: mine.upperBound))
+            }
+        }
+        (self.computes, self.reads, self.chunks, self.owns) = (computes, reads, chunks, owns)
     }
 
     /// Members of a group.
@@ -45,6 +48,10 @@ package struct GroupParts: Sendable {
     /// For each chunk the rank that owns it: the workers with the same place in all groups share its chunks evenly, in order.
     /// - Parameter groups: of data-parallel workers; rank = group · size + member.
     package func owners(groups: Int) -> [Int] {
-        chunks.enumerated().flatMap { member, chunks in chunks.map { ($0 - chunks.lowerBound) * groups / chunks.count * size + member } }
+        var owners = Array(repeating: 0, count: SharedLayout.chunkCount)
+        for (member, chunks) in chunks.enumerated() {
+            for chunk in chunks { owners[chunk] = (chunk - chunks.lowerBound) * groups / chunks.count * size + member }
+        }
+        return owners
     }
 }

@@ -161,7 +161,7 @@ private enum Tag {
 
 extension MessageGroup {
     /// Where others' parts of a sum land: at least so long, and there as long as the group.
-    fileprivate func landing(floats: Int) -> PrivateMemory {
+    func landing(floats: Int) -> PrivateMemory {
         if let landing, landing.count >= floats { return landing }
         let made = PrivateMemory(floats: floats)
         landing = made

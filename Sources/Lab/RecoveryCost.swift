@@ -6,7 +6,7 @@ package struct RecoveryConstants: Hashable, Sendable {
     package var detectSeconds = 0.03
     /// Until the next view's connections stand: 54 ms measured for four workers.
     package var reformSeconds = 0.06
-    /// Until a replacement is there: 0 for one that stands ready.
+    /// Until a replacement is there, which joins at the next step; 0 for one that stands ready and takes the place at once.
     package var startSeconds = 0.0
     /// A worker's reading and writing of checkpoints.
     package var diskBytesPerSecond = 1e9
@@ -47,23 +47,31 @@ package struct RecoveryCost: Hashable, Sendable {
         let sharding = costs.sharding, W = sharding.mesh.data, n = Double(costs.model.leaves) / Double(W)
         let s = costs.maximum(\.owned), P = costs.maximum(\.floats), owned = Double(sharding.ownedStateBytes * s)
         let parameters = sharding.state == .zero3 ? 0 : Double(4 * P)
-        let interruption = constants.detectSeconds + constants.reformSeconds + constants.startSeconds
+        let interruption = constants.detectSeconds + constants.reformSeconds
         let between = failuresPerHour > 0 ? 3600 / (failuresPerHour * Double(sharding.mesh.workers)) : Double.infinity
         // What the dead worker's peers have of the step under way stays; where sums of leaves were spread, nothing does.
         let losesAll = sharding.state == .zero2 || sharding.state == .zero3
-        let again = losesAll ? step.gradients / 2 : max(step.leafLatency / 2, step.gradients / 2 / Double(W))
+        var again = losesAll ? step.gradients / 2 : max(step.leafLatency / 2, step.gradients / 2 / Double(W))
+        if constants.startSeconds > 0 {
+            // The others do its share of the step, of that which is begun anew too, and of those until it is replaced.
+            let share = step.gradients / Double(max(1, W - 1)), lost = losesAll ? step.gradients / 2 : 0
+            let more = ((constants.startSeconds - step.total / 2 - lost - share) / (step.total + share)).rounded(.up)
+            again = lost + share * (1 + max(0, more))
+        }
         leavesLost = losesAll ? n * Double(W) / 2 : n / 2
         source = W == 1 ? .checkpoint : sharding.state == .ddp ? .peers : sharding.redundancy == .shadow ? .shadow : sharding.redundancy == .parity ? .parity : .checkpoint
         switch source {
         case .peers: bytes = 12 * Double(P)
         // Its own range from its shadow, and the copy it kept from the owner.
         case .shadow: bytes = parameters + 2 * owned
-        // A stripe of each other owner for each of its own, and its parity anew.
-        case .parity: bytes = parameters + Double(W) * owned
+        // Of each other owner a stripe for each of its own, to those who have its parity; they to it; everybody's parity anew.
+        case .parity: bytes = parameters + Double(2 * W - 1) * owned
         case .checkpoint: bytes = costs.mean { sharding.restoredBytes($0) } * Double(costs.workers.count)
         }
         guard source == .checkpoint else {
-            seconds = interruption + bytes * 8 / (link.gigabitsPerSecond * 1e9 * calibration.linkShare) + again
+            // The busiest link is the replacement's; a parity goes over all of them at once.
+            let carried = source == .parity ? parameters + 3 * owned : bytes
+            seconds = interruption + carried * 8 / (link.gigabitsPerSecond * 1e9 * calibration.linkShare) + again
             // Failures come at any time, also while another is being made good; then that begins anew.
             goodput = between.isFinite ? PortableMath.exp(-seconds / between) : 1
             return
@@ -71,7 +79,7 @@ package struct RecoveryCost: Hashable, Sendable {
         // Each worker writes what nobody else does.
         let read = Double(costs.maximum { sharding.restoredBytes($0) }) / constants.diskBytesPerSecond
         let state = Double(12 * costs.workers.filter { $0.data == 0 }.reduce(0) { $0 + $1.floats })
-        let persist = state / Double(costs.workers.count) / constants.diskBytesPerSecond, restart = interruption + read
+        let persist = state / Double(costs.workers.count) / constants.diskBytesPerSecond, restart = interruption + constants.startSeconds + read
         let model = CheckpointCosts(blocking: constants.blockingSeconds, persist: persist, restart: restart, betweenFailures: min(between, 1e12))
         let least = max(1, Int((persist / step.total).rounded(.up)))
         let steps = checkpointSteps ?? (between.isFinite ? model.steps(of: step.total, from: least, to: max(least, Self.stepsMaximum), tolerance: 0.001) : Self.usualSteps)

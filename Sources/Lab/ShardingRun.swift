@@ -16,7 +16,7 @@ package struct ShardingRun: Sendable {
             case .single: "1 worker"
             case .shared: "shared memory"
             // Where all workers are data-parallel their number goes without saying.
-            case .messages(let sharding): sharding.mesh.workers > sharding.mesh.data ? "\(sharding)" : sharding.state.rawValue + (sharding.redundancy == .none ? "" : "+\(sharding.redundancy.rawValue)")
+            case .messages(let sharding): sharding.mesh.workers > sharding.mesh.data ? "\(sharding)" : sharding.state.name(sharding.redundancy)
             }
         }
 

@@ -39,9 +39,7 @@ private struct StepModel {
     }
 
     mutating func run() {
-        // The parity's transfers of the step before: nobody waits for them, but for the link. A shadow's are part of the step.
-        let left = sharding.redundancy == .parity ? transfer(costs.maximum { $0.sent.redundancy }, messages: mesh.data - 1) : 0
-        if mesh.pipeline > 1 { addPipeline(linkBusy: left) } else { addLeaves(linkBusy: left) }
+        if mesh.pipeline > 1 { addPipeline() } else { addLeaves() }
         let stolen = calibration.stolenShare * time.hidden
         (time.exposed, time.hidden) = (time.exposed + stolen, time.hidden - stolen)
         time.gradients = time.compute + time.exposed + time.bubble
@@ -101,7 +99,7 @@ private struct StepModel {
     }
 
     /// All layers in one place.
-    private mutating func addLeaves(linkBusy: Double) {
+    private mutating func addLeaves() {
         let pieces = pieces(stage: 0), rounds = costs.maximum(\.leaves), nodes = costs.maximum(\.nodes), tied = costs.model.config.tied
         // ddp and zero1 send from sums that stay where they are.
         let travels = sharding.state == .zero2 || sharding.state == .zero3
@@ -130,7 +128,7 @@ private struct StepModel {
                 passes.append(pass)
             }
         }
-        let line = StepTimeline(passes, linkBusy: linkBusy, buffers: travels ? 2 : nil)
+        let line = StepTimeline(passes, buffers: travels ? 2 : nil)
         let leaf = pass(pieces)
         time.compute = line.computing
         time.exposed = line.end - line.computing
@@ -141,7 +139,7 @@ private struct StepModel {
         }
     }
 
-    private mutating func addPipeline(linkBusy: Double) {
+    private mutating func addPipeline() {
         let stages = (0..<mesh.pipeline).map { pieces(stage: $0) }, passes = stages.map { pass($0) }, n = costs.maximum(\.leaves)
         let nodes = costs.maximum(\.nodes), model = costs.model
         func line(_ boundary: Double, _ table: Double, sums: Bool) -> PipelineTimeline {
@@ -160,7 +158,7 @@ private struct StepModel {
         time.compute = stages.map { pieces in Double(n) * 3 * pieces.reduce(calibration.leafSeconds / 3) { $0 + $1.forward } }.max() ?? 0
         time.bubble = ideal - time.compute
         time.exposed = (ends.max() ?? 0) - ideal
-        time.hidden = max(0, linkBusy + real.transferring + (gradients.max() ?? 0) + sums - time.exposed)
+        time.hidden = max(0, real.transferring + (gradients.max() ?? 0) + sums - time.exposed)
         time.leafLatency = passes.reduce(0) { $0 + $1.forward + $1.backward } + 2 * Double(mesh.pipeline - 1) * transfer(4 * model.activation, messages: 1)
         // A tied head's new table goes back before the next step.
         if model.config.tied { time.exposed += transfer(table, messages: 1) }
@@ -193,7 +191,7 @@ private struct StepModel {
         time.update = slowest / c.memoryBytesPerSecond + c.stepSeconds
         // Sums of squares, then votes: a word to each other.
         if mesh.workers > 1 { time.exposed += 2 * transfer(0, messages: mesh.workers - 1) }
-        let gathered = costs.maximum { $0.sent.reduced + (sharding.state == .zero3 ? 0 : $0.sent.parameters) + (sharding.redundancy == .shadow ? $0.sent.redundancy : 0) }
+        let gathered = costs.maximum { $0.sent.reduced + (sharding.state == .zero3 ? 0 : $0.sent.parameters) + $0.sent.redundancy }
         if gathered > 0 { time.exposed += transfer(gathered, messages: W - 1) }
     }
 }

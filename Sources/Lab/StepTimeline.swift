@@ -53,17 +53,14 @@ struct StepTimeline {
     }
 
     /// When all is computed, and when the link is free.
-    private(set) var now = 0.0, linkFree: Double
+    private(set) var now = 0.0, linkFree = 0.0
     /// Seconds of each.
-    private(set) var computing = 0.0, transferring: Double
+    private(set) var computing = 0.0, transferring = 0.0
     /// When all has been computed and sent.
     var end: Double { max(now, linkFree) }
 
-    /// - Parameters:
-    ///   - linkBusy: seconds of what the step before has left to send.
-    ///   - buffers: passes whose results may wait for the link, nil for all.
-    init(_ passes: [Pass], linkBusy: Double = 0, buffers: Int? = nil) {
-        (linkFree, transferring) = (linkBusy, linkBusy)
+    /// - Parameter buffers: passes whose results may wait for the link, nil for all.
+    init(_ passes: [Pass], buffers: Int? = nil) {
         var sentAt: [Double] = [], gathered = transfer(passes.first?.gather ?? 0, from: 0)
         for (index, pass) in passes.enumerated() {
             var start = max(now, gathered)

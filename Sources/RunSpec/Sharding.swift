@@ -14,10 +14,13 @@ package struct Sharding: Hashable, Sendable {
 
         /// Whether workers go through their microbatches in rounds, so that what they exchange meets.
         package var isInRounds: Bool { self == .zero2 || self == .zero3 }
+
+        /// As it is written with what it is doubled by: `zero1+shadow`.
+        package func name(_ redundancy: Redundancy) -> String { rawValue + (redundancy == .none ? "" : "+\(redundancy.rawValue)") }
     }
 
     /// What the loss of an owner's range is made good from.
-    package enum Redundancy: String, CaseIterable, Sendable {
+    package enum Redundancy: String, Codable, CaseIterable, Sendable {
         /// The newest checkpoint.
         case none
         /// A second copy: the partner of an owner gets the same reduced gradient and makes the same updates.
@@ -73,7 +76,7 @@ package struct Sharding: Hashable, Sendable {
 
 extension Sharding: CustomStringConvertible {
     package var description: String {
-        let name = state.rawValue + (redundancy == .none ? "" : "+\(redundancy.rawValue)")
+        let name = state.name(redundancy)
         // One data-parallel worker has nobody to share with.
         return name == State.ddp.rawValue && mesh.data == 1 && mesh.workers > 1 ? "\(mesh)" : "\(name) \(mesh)"
     }
@@ -104,7 +107,8 @@ extension Sharding {
         return "tp=\(mesh.tensor) does not divide the \(size) \(what); tp can be \(fitting.map { String($0) }.joined(separator: ", "))"
     }
 
-    private func stateObstacle() -> String? {
+    /// What the state's sharding has against the mesh, whatever the model.
+    package func stateObstacle() -> String? {
         if state != .ddp, mesh.data == 1 {
             return "\(state.rawValue) shares the state among data-parallel workers, and \(mesh) has one; use dp=2 or more"
         }

@@ -34,7 +34,7 @@
 //  zero3       24s; what others keep of the two largest blocks' θ; gradients as zero2.
 //  shadow      16s of the partner's m, v (zero3: 24s, θ too), and its reduced gradient, 4s, where the slice has a place of its own.
 //  tp, pp      24P and the counter; the reduced gradient 4P; tp: every rank's summands of the longest sum.
-//  parity      Two generations of D/(W − 1).
+//  parity      Two generations of D/(W − 1); zero2, zero3: two slices of a stripe from each other (the others have room for them).
 //  pp          Stage i keeps the activations of min(n, p − i) leaves; the last one, with a tied head, two generations of the
 //              table and its gradient; the first one place for that gradient.
 // One worker alone reduces nothing: 24P and the counter.
@@ -97,6 +97,9 @@ package struct ShardingCosts: Sendable {
 // MARK: Arithmetic of cuts and trees
 
 extension ShardingCosts {
+    /// Floats of a stripe that are added to a parity at once: few enough to be in a cache, and to take little memory while they arrive.
+    package static let sliceFloats = 1 << 16
+
     /// Part `index` of `count` things in a row, cut into `parts` as equal as can be: thing i is in part i · parts / count.
     package static func cut(_ count: Int, among parts: Int, _ index: Int) -> Range<Int> {
         func start(_ index: Int) -> Int { (index * count + parts - 1) / parts }
@@ -245,7 +248,9 @@ private struct Group {
         switch sharding.redundancy {
         case .none: break
         case .shadow: kept.redundancy = 2 * sharding.ownedStateBytes * partner.owned
-        case .parity: kept.redundancy = 2 * (sharding.ownedStateBytes * largestOwned + W - 2) / (W - 1)
+        case .parity:
+            kept.redundancy = 2 * (sharding.ownedStateBytes * largestOwned + W - 2) / (W - 1)
+            if state != .zero1 { kept.received += 8 * (W - 1) * min(ShardingCosts.sliceFloats, (largestOwned + W - 2) / (W - 1)) }
         }
         if mesh.pipeline > 1, model.config.tied {
             kept.parameters += isLast ? 2 * table : 0

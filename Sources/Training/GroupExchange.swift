@@ -7,25 +7,30 @@ import Model
 import RunSpec
 
 /// The exchange where several workers compute a microbatch together: each has some of the model's layers, as a stage of a
-/// pipeline, or a share of every layer, as a tensor-parallel rank. The members of a view, in the order of ranks, are cut into
-/// data-parallel groups with one of each; each group computes its share of the leaves. A member adds up the leaves of its own
-/// part of the model, those with the same part in all groups complete the sums as in `MessageExchange`, and all of them update
-/// the part's chunks. Within a group of stages goes what chunks that are not aligned with blocks, and a tied head, make one
-/// need of another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss
+/// pipeline, or a share of every layer, as a tensor-parallel rank, or a share of some. The members of a view, in the order of
+/// ranks, are cut into data-parallel groups with one of each; each group computes its share of the leaves. A member adds up the
+/// leaves of its own part of the model, and those with the same part in all groups complete the sums as in `MessageExchange`.
+/// Then all of them update the part's chunks; or, as zero1, each those that it owns. Between stages goes what chunks that are
+/// not aligned with blocks, and a tied head, make one need of another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss
 /// ends the attempt and all workers, and new ones begin from the newest checkpoint.
 final class GroupExchange: GradientExchange {
     /// How a group computes.
     enum Work {
-        case pipeline(Pipeline)
+        /// (with the ranks of the stage, where it has several)
+        case pipeline(Pipeline, TensorPeers?)
         case ranks(TensorPeers)
     }
 
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
     private let parts: GroupParts
+    /// Moments lie with a chunk's owner alone.
+    private let isSharded: Bool
     private let configurationWord: UInt64
     private let transformers: [Transformer]
     private let table: Range<Int>?
+    /// The chunks that it updates.
+    private let updates: [Int]
     /// Where what this worker computes begins among all chunks' floats: a shard's own vector lies there, a stage's blocks have
     /// their places in the whole one.
     private let first: Int
@@ -42,16 +47,17 @@ final class GroupExchange: GradientExchange {
     /// A view's connections.
     private struct Channels {
         let view: Int, members: [Int]
-        /// This worker's group; and those with its part of the model, by group.
-        let within: MessageGroup, across: MessageGroup
+        /// Of this worker's group the stages with its rank, and the ranks of its stage; and those with its part of the model,
+        /// by group.
+        let stages: MessageGroup, ranks: MessageGroup, across: MessageGroup
         /// By chunk.
         let owners: [Int]
         /// Of the part's chunks, with the group of the owner.
         let segments: [Segment]
         let work: Work
-        var rank: Int { across.rank * within.size + within.rank }
+        var rank: Int { (across.rank * stages.size + stages.rank) * ranks.size + ranks.rank }
         var owned: [Int] { owners.indices.filter { owners[$0] == rank } }
-        var groups: [MessageGroup] { [within, across] }
+        var groups: [MessageGroup] { [stages, ranks, across] }
     }
 
     /// - Parameters:
@@ -60,17 +66,23 @@ final class GroupExchange: GradientExchange {
     ///   - groups: how many data-parallel groups there are.
     init(_ context: StepContext, _ options: SessionOptions, _ transformer: Transformer, _ parts: GroupParts, groups: Int, identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
-        (self.parts, configurationWord) = (parts, identity)
-        let member = context.slot % parts.size, layout = context.shared.layout, hasShard = layout.shards > 1
-        let inFlight = hasShard ? 1 : Pipeline.inFlight(stage: member, of: parts.size, microbatches: (layout.leaves + groups - 1) / groups)
+        let isSharded = options.sharding == .zero1
+        (self.parts, configurationWord, self.isSharded) = (parts, identity, isSharded)
+        let member = context.slot % parts.size, (stage, rank) = member.quotientAndRemainder(dividingBy: parts.ranks), layout = context.shared.layout
+        let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (layout.leaves + groups - 1) / groups)
         transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
-        table = config.model.tied ? transformer.layout.tokenTable : nil
-        first = hasShard ? layout.shard(member).lowerBound : 0
+        first = layout.shard(rank).lowerBound
+        let tokens = transformer.layout.tokenTable
+        table = config.model.tied ? first + tokens.lowerBound..<first + tokens.upperBound : nil
         place = try MeetingPlace(context, options)
-        // What other stages own lies beside what belongs to the own chunks; a shard has nothing of others.
-        let copied = hasShard ? [] : (0..<parts.size).filter { $0 != member }.flatMap { parts.read(by: member, ownedBy: $0) }
-        state = OwnState(context, copied: copied, shard: hasShard ? (transformer.layout, member) : nil)
-        let own = parts.owns[member], middle = own.lowerBound + own.count / 2
+        // All members are in every view: rank and slot are one.
+        let owners = parts.owners(groups: groups), updates = parts.chunks[member].filter { !isSharded || owners[$0] == context.slot }
+        self.updates = updates
+        // Beside what it updates lies what other stages do, and what others with its part do.
+        let copied = (0..<parts.stages).filter { $0 != stage }.flatMap { parts.read(by: member, ownedBy: $0 * parts.ranks + rank) }
+            + parts.chunks[member].filter { !updates.contains($0) }.map { layout.chunk($0) }
+        state = OwnState(context, copied: copied, shard: layout.shards > 1 ? (transformer.layout, rank) : nil)
+        let middle = updates.isEmpty ? first : layout.chunk(updates[updates.count / 2]).lowerBound
         // What a worker does not have cannot be struck.
         state.struck = { part in part == 0 ? copied.first?.lowerBound ?? middle : middle }
         reduced = PrivateMemory(floats: layout.chunkedFloats)
@@ -78,17 +90,18 @@ final class GroupExchange: GradientExchange {
     }
 
     private var layout: SharedLayout { shared.layout }
-    /// This worker's place in its group: its stage, its tensor-parallel rank.
+    /// This worker's place in its group, the other stages, and who has its rank there.
     private var member: Int { context.slot % parts.size }
-    private var others: [Int] { (0..<parts.size).filter { $0 != member } }
+    private var otherStages: [Int] { (0..<parts.stages).filter { $0 != member / parts.ranks } }
+    private func member(at stage: Int) -> Int { stage * parts.ranks + member % parts.ranks }
 
     var parameters: UnsafePointer<Float> { UnsafePointer(state.current.parameters + first) }
     var isDisturbed: Bool { place.isOver(channels?.view) }
     var isAsked: Bool { state.isAsked }
     var rounds: RoundPeers? { nil }
     var work: Work? { channels?.work }
-    /// All ranks of a group have the same losses.
-    var tellsResults: Bool { layout.shards == 1 || member == 0 }
+    /// All ranks of a stage have the same losses.
+    var tellsResults: Bool { member % parts.ranks == 0 }
 
     /// The share of this worker's group: of `range`, cut evenly; of leaves, so that sums go far within a group.
     var leaves: Range<Int> {
@@ -111,12 +124,12 @@ final class GroupExchange: GradientExchange {
         store.removeAll()
         if state.step != step || isDisturbed { try settle(step) }
         place.passesBegin()
-        state.deposit(step, owned: channels?.owned ?? [])
+        try state.deposit(step, owned: channels?.owned ?? [])
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
         leafGradient = store.take()
-        return leafGradient!.base + first
+        return base(of: leafGradient!)
     }
 
     func publish(_ leaf: Int) {
@@ -127,6 +140,8 @@ final class GroupExchange: GradientExchange {
 
     /// The same in two steps, for a pipeline that has several under way.
     func takeGradient() -> PrivateMemory { store.take() }
+    /// Where in it the part's own vector begins.
+    func base(of gradient: PrivateMemory) -> UnsafeMutablePointer<Float> { gradient.base + first }
     func push(_ leaf: Int, _ gradient: PrivateMemory) { store.push(leaf: leaf, gradient) }
 
     func reduce(_ step: Int) throws {
@@ -138,7 +153,7 @@ final class GroupExchange: GradientExchange {
             let mine = held[channels.across.rank].map { store.nodes[$0]! }
             context.enter(.transfer, step)
             try sendForeign(mine, channels)
-            let spreading = try Spreading(channels.across, channels.segments, reduced, kind: 0) { _, _ in true }
+            let spreading = try Spreading(channels.across, channels.segments, reduced, kind: 0) { _, _ in !isSharded }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try Reduction(channels.across, channels.segments, held: held, mine: mine).finish(
                 layout: layout, scale: scale, into: reduced.base,
@@ -155,13 +170,13 @@ final class GroupExchange: GradientExchange {
         }
     }
 
-    /// Gradients of floats whose chunks belong to another member go there, as part of the same nodes.
+    /// Gradients of floats whose chunks belong to another stage go there, as part of the same nodes.
     private func sendForeign(_ nodes: [PrivateMemory], _ channels: Channels) throws {
         for (index, node) in nodes.enumerated() {
-            let leaving = try channels.within.region(node.base, bytes: node.count * 4), arriving = try channels.within.region(node.base, bytes: node.count * 4)
-            for other in others {
-                send([parts.computed(by: member, ownedBy: other)], leaving, to: other, .gradient, index)
-                receive([parts.computed(by: other, ownedBy: member)], arriving, from: other, .gradient, index)
+            let leaving = try channels.stages.region(node.base, bytes: node.count * 4), arriving = try channels.stages.region(node.base, bytes: node.count * 4)
+            for stage in otherStages {
+                send([parts.computed(by: member, ownedBy: member(at: stage))], leaving, to: stage, .gradient, index)
+                receive([parts.computed(by: member(at: stage), ownedBy: member)], arriving, from: stage, .gradient, index)
             }
             try arriving.finishReceives()
             try leaving.finishSends()
@@ -175,9 +190,10 @@ final class GroupExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, owned = channels.owned
             let theta = state.next(0), next = state.next
-            let arriving = try channels.within.region(theta.base, bytes: theta.count * 4), leaving = try channels.within.region(theta.base, bytes: theta.count * 4)
-            for other in others { receive(parts.read(by: member, ownedBy: other), arriving, from: other, .parameters) }
-            for chunk in parts.chunks[member] {
+            let arriving = try channels.stages.region(theta.base, bytes: theta.count * 4), leaving = try channels.stages.region(theta.base, bytes: theta.count * 4)
+            for stage in otherStages { receive(parts.read(by: member, ownedBy: member(at: stage)), arriving, from: stage, .parameters) }
+            let spreading = try Spreading(channels.across, channels.segments, theta, kind: 1) { _, _ in isSharded }
+            for chunk in updates {
                 let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
                 if state.isDamaged(chunk) { try context.reportDamage(chunk) }
                 context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
@@ -185,8 +201,10 @@ final class GroupExchange: GradientExchange {
                 context.faults.strike(.update, step: step)
             }
             context.enter(.transfer, step)
-            for other in others { send(parts.read(by: other, ownedBy: member), leaving, to: other, .parameters) }
+            for segment in channels.segments where segment.owner == channels.across.rank { spreading.send(segment) }
             try state.checkCopies()
+            try spreading.finish()
+            for stage in otherStages { send(parts.read(by: member(at: stage), ownedBy: member), leaving, to: stage, .parameters) }
             try arriving.finishReceives()
             try leaving.finishSends()
             state.noteCopies()
@@ -225,8 +243,9 @@ final class GroupExchange: GradientExchange {
 
     /// `words` of every rank, by rank. Nobody has them before everybody has called.
     private func everybody(_ words: [UInt64], _ channels: Channels, _ kind: Kind = .words) throws -> [[UInt64]] {
-        let group = try channels.within.exchange([0] + words, tag: Self.tag(kind))
-        let groups = try channels.across.exchange(group.flatMap { $0 }, tag: Self.tag(kind))
+        let ranks = try channels.ranks.exchange([0] + words, tag: Self.tag(kind))
+        let stages = try channels.stages.exchange(ranks.flatMap { $0 }, tag: Self.tag(kind))
+        let groups = try channels.across.exchange(stages.flatMap { $0 }, tag: Self.tag(kind))
         let count = words.count + 1
         return groups.flatMap { group in (0..<parts.size).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
     }
@@ -270,11 +289,8 @@ final class GroupExchange: GradientExchange {
     }
 
     private func load() {
-        let own = parts.owns[member]
-        for part in 0..<3 {
-            let floats = part == 0 && layout.shards == 1 ? parts.reads[member] + [own] : [own]
-            for range in floats { state.load(range, part: part) }
-        }
+        for range in parts.reads[member] + [parts.owns[member]] { state.load(range, part: 0) }
+        for part in 1..<3 { for chunk in updates { state.load(layout.chunk(chunk), part: part) } }
     }
 
     /// - Throws: `Disturbed` when another view is announced meanwhile.
@@ -283,20 +299,23 @@ final class GroupExchange: GradientExchange {
         let view = shared.view, members = shared.members, size = parts.size
         guard let rank = members.firstIndex(of: context.slot), members.count % size == 0, shared.view == view else { throw Disturbed() }
         precondition(rank % size == member, "worker \(context.slot), number \(member) of its group, has rank \(rank)")
-        let group = rank / size, groups = members.count / size
-        let within = try place.group(rank: member, size: size), across = try place.group(rank: group, size: groups)
-        let links = others.map { (group: within, peer: $0, slot: members[group * size + $0]) }
+        let group = rank / size, groups = members.count / size, (stage, share) = member.quotientAndRemainder(dividingBy: parts.ranks)
+        let stages = try place.group(rank: stage, size: parts.stages), ranks = try place.group(rank: share, size: parts.ranks)
+        let across = try place.group(rank: group, size: groups)
+        let links = otherStages.map { (group: stages, peer: $0, slot: members[group * size + member(at: $0)]) }
+            + (0..<parts.ranks).filter { $0 != share }.map { (group: ranks, peer: $0, slot: members[rank - share + $0]) }
             + (0..<groups).filter { $0 != group }.map { (group: across, peer: $0, slot: members[$0 * size + member]) }
-        try place.connect(links, [within, across], members, view: view)
+        try place.connect(links, [stages, ranks, across], members, view: view)
         let owners = parts.owners(groups: groups)
         let segments = Segment.cut(layout, owners: owners.map { $0 % size == member ? $0 / size : groups }).filter { $0.owner < groups }
-        return Channels(view: view, members: members, within: within, across: across, owners: owners, segments: segments, work: try work(within))
+        return Channels(view: view, members: members, stages: stages, ranks: ranks, across: across, owners: owners, segments: segments, work: try work(stages, ranks))
     }
 
-    private func work(_ group: MessageGroup) throws -> Work {
+    private func work(_ stages: MessageGroup, _ ranks: MessageGroup) throws -> Work {
         let waiting = { [place] in place.passWaits($0) }
-        if layout.shards == 1 { return .pipeline(try Pipeline(group, transformers, table: table, waiting: waiting)) }
         // Rows of the residual stream, or two sums for each row of logits.
-        return .ranks(try TensorPeers(group, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting))
+        let peers = ranks.size > 1 ? try TensorPeers(ranks, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting) : nil
+        if stages.size == 1, let peers { return .ranks(peers) }
+        return .pipeline(try Pipeline(stages, transformers, table: table, waiting: waiting), peers)
     }
 }

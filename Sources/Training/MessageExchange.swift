@@ -12,10 +12,12 @@ import RunSpec
 final class MessageExchange: GradientExchange {
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
-    private let sharding: Sharding.State, shadows: Bool
+    private let sharding: Sharding.State, redundancy: Sharding.Redundancy
     private let configurationWord: UInt64
     private let place: MeetingPlace
     private let state: OwnState
+    /// Of what only its owner has, where that is what a loss is made good from.
+    private let parity: Parity?
     /// The mean gradient of the step, where this worker has it: a vector that the node store has to spare, while it is needed.
     private var reduced: PrivateMemory?
     private let store: NodeStore
@@ -42,18 +44,25 @@ final class MessageExchange: GradientExchange {
     private struct Channels {
         let group: MessageGroup
         let view: Int
-        let members: [Int], owners: [Int]
+        /// Slots by rank: the view's members, then those who leave.
+        let members: [Int], leavers: [Int]
+        /// Ranks, by chunk.
+        let owners: [Int]
         let segments: [Segment]
+        /// Whether all members have the parity of the committed state.
+        var isProtected = false
+        var slots: [Int] { members + leavers }
         var rank: Int { group.rank }
-        var hasLeavers: Bool { group.size > members.count }
+        var hasLeavers: Bool { !leavers.isEmpty }
     }
 
     init(_ context: StepContext, _ options: SessionOptions, blocks: [Range<Int>], identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
-        (sharding, shadows, configurationWord) = (options.sharding, options.shadows, identity)
+        (sharding, redundancy, configurationWord) = (options.sharding, options.redundancy, identity)
         place = try MeetingPlace(context, options)
         let layout = context.shared.layout, hasCopies = options.sharding == .zero1 || options.sharding == .zero2
         state = OwnState(context, copied: hasCopies ? (0..<SharedLayout.chunkCount).map { layout.chunk($0) } : [])
+        parity = options.redundancy == .parity ? Parity(layout, parts: options.sharding == .zero3 ? 3 : 2) : nil
         let floats = context.shared.layout.parameterFloats
         store = NodeStore(floats: floats)
         levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
@@ -87,6 +96,7 @@ final class MessageExchange: GradientExchange {
             store.removeAll()
             storeTurn = context.turn
             state.dropNext()
+            parity?.dropNext()
             updated = updated.map { _ in false }
         }
         // Somebody may wait for a message that is not to come: the end of the old channels tells it.
@@ -94,7 +104,7 @@ final class MessageExchange: GradientExchange {
         if cannotWait(step) { try settle(step) }
         rounds?.parameters = state.current(0)
         if sharding.isInRounds { place.passesBegin() }
-        state.deposit(step, owned: owned)
+        try state.deposit(step, owned: owned)
     }
 
     /// Whether members of another view must meet before anything is computed; all else can wait for the exchange.
@@ -117,7 +127,10 @@ final class MessageExchange: GradientExchange {
         if try state.takeCommit(step) { noteUpdated() }
     }
 
-    private func noteUpdated() { for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] } }
+    private func noteUpdated() {
+        for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] }
+        parity?.advance()
+    }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
         if let rounds { return rounds.gradient.base }
@@ -244,7 +257,8 @@ final class MessageExchange: GradientExchange {
                 if segment.owner == rank { spreading.send(segment) }
                 context.faults.strike(.update, step: step)
             }
-            if shadows, size > 1 { try compare(prints, channels) }
+            if redundancy == .shadow, size > 1 { try compare(prints, channels) }
+            try protect(channels, step, next: true)
             // Chunks that have no floats belong to somebody, too.
             for chunk in mine where layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
@@ -275,7 +289,7 @@ final class MessageExchange: GradientExchange {
         context.enter(.regroup, step)
         do {
             channels = try form(with: shared.leavers)
-            _ = try share(channels!, step)
+            _ = try share(step)
         } catch is MessageFailure {
         } catch is Disturbed {
         } catch is TurnIsOver {
@@ -286,7 +300,7 @@ final class MessageExchange: GradientExchange {
     // MARK: Groups
 
     private enum Tag {
-        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60, prints: UInt64 = 5 << 60
+        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60, prints: UInt64 = 5 << 60, protected: UInt64 = 14 << 60
     }
 
     /// Whether the launcher has given chunks to others since the group was formed.
@@ -300,7 +314,7 @@ final class MessageExchange: GradientExchange {
 
     /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
     private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
-        sharding == .ddp || owner == rank || shadows && (owner + 1) % size == rank
+        sharding == .ddp || owner == rank || redundancy == .shadow && (owner + 1) % size == rank
     }
     private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool { keeps(owner: channels.owners[chunk], rank, of: channels.members.count) }
 
@@ -340,6 +354,7 @@ final class MessageExchange: GradientExchange {
             channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
             try takePossession(step)
             guard let formed = channels else { throw Disturbed() }
+            if !formed.isProtected { try protect(formed, step, next: false) }
             place.settled([formed.group], view: formed.view)
             release(formed)
             guard sharding.isInRounds else { return }
@@ -351,7 +366,7 @@ final class MessageExchange: GradientExchange {
 
     /// Everybody gets what the plan has it keep, or nobody goes on.
     private func takePossession(_ step: Int) throws {
-        guard let channels, try !share(channels, step) else {
+        guard try !share(step) else {
             let view = channels?.view
             shared.reportLostState(turn: context.turn)
             context.ringDoorbell()
@@ -363,7 +378,7 @@ final class MessageExchange: GradientExchange {
     /// The same group with the plan as it is now.
     private func replanned() throws -> Channels {
         guard let channels, let owners = owners(among: channels.members) else { throw Disturbed() }
-        return Channels(group: channels.group, view: channels.view, members: channels.members, owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners, parts: chunkBlocks))
+        return Channels(group: channels.group, view: channels.view, members: channels.members, leavers: [], owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 
     /// The ranks that own the chunks; nil while the launcher writes another plan.
@@ -382,15 +397,18 @@ final class MessageExchange: GradientExchange {
         let group = try place.group(rank: rank, size: everybody.count)
         let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
         try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
-        return Channels(group: group, view: view, members: members, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
+        return Channels(group: group, view: view, members: members, leavers: leavers, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 
-    /// What a member says first: who it is, what it knows, what it holds.
-    private func share(_ channels: Channels, _ step: Int) throws -> Bool {
+    /// Members say who they are, what they know and what they hold, and send each other what somebody lacks.
+    /// - Returns: whether a part of the state is lost.
+    private func share(_ step: Int) throws -> Bool {
+        guard let channels else { throw Disturbed() }
         let ownersWord = channels.owners.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
         var bits = Array(repeating: UInt64(0), count: SharedLayout.chunkCount / 64)
         if state.step == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
         let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, state.step == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
+            + (parity.map { (state.step == step ? $0.plan : nil)?.words ?? Array(repeating: 0, count: StripePlan.wordCount) } ?? [])
         let all = try channels.group.exchange(hello, tag: Tag.hello)
         if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
             throw UserError(.badInput, "rank \(other) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
@@ -400,12 +418,22 @@ final class MessageExchange: GradientExchange {
         func has(_ rank: Int, _ chunk: Int) -> Bool { all[rank][6 + chunk / 64] >> UInt64(chunk % 64) & 1 == 1 }
         let ranks = 0..<channels.group.size, sources = ranks.filter { all[$0][4] == 1 }, deposited = all.allSatisfy { $0[5] == 1 }
 
+        // What one has lost can be had from the others' parity, if all of them have it.
+        let plans = parity == nil ? [] : all.map { StripePlan(words: $0[(6 + bits.count)...], layout) }, plan = plans.compactMap { $0 }.first
+        let lost = plan.map { plan in
+            plan.members.filter { member in
+                guard let rank = channels.slots.firstIndex(of: member), plans[rank] == plan else { return true }
+                return !plan.owners.indices.allSatisfy { plan.owners[$0] != member || layout.chunk($0).isEmpty || has(rank, $0) }
+            }
+        } ?? []
+        // While the deposit has all of this state it needs no more.
+        self.channels!.isProtected = parity == nil || deposited || plans.prefix(channels.members.count).allSatisfy { $0 == stripes(channels) }
+
         // (part 0: θ; part 1: what a keeper has): who sends what to whom; nil: it is in the deposit.
         struct Transfer { var part: Int, from: Int?, to: Int, floats: Range<Int> }
-        var transfers: [Transfer] = [], isLost = false
-        func add(_ part: Int, _ from: Int?, _ to: Int, _ chunk: Int) {
-            let floats = layout.chunk(chunk)
-            if floats.isEmpty { return }
+        var transfers: [Transfer] = [], isLost = false, restored: Set<Int> = []
+        func add(_ part: Int, _ from: Int?, _ to: Int, _ floats: Range<Int>) {
+            if floats.isEmpty || from == to { return }
             if from == nil && !deposited { isLost = true }
             if let last = transfers.last, last.part == part, last.from == from, last.to == to, last.floats.upperBound == floats.lowerBound {
                 transfers[transfers.count - 1].floats = last.floats.lowerBound..<floats.upperBound
@@ -415,20 +443,31 @@ final class MessageExchange: GradientExchange {
         }
         // Part 0 is θ, where everybody has it all.
         for to in channels.members.indices where all[to][4] == 0 && sharding != .zero3 {
-            for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, chunk) }
+            for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, layout.chunk(chunk)) }
         }
         for to in channels.members.indices {
             for chunk in channels.owners.indices where keeps(channels, to, chunk) && !has(to, chunk) {
                 let holders = ranks.filter { has($0, chunk) }
-                add(1, holders.isEmpty ? nil : holders[chunk * holders.count / channels.owners.count], to, chunk)
+                if holders.isEmpty, let plan, lost == [plan.owners[chunk]] {
+                    restored.insert(chunk)
+                    for holder in plan.members where holder != lost[0] {
+                        for piece in plan.stripe(of: lost[0], at: holder) { add(1, channels.slots.firstIndex(of: holder), to, piece.floats.clamped(to: layout.chunk(chunk))) }
+                    }
+                } else {
+                    add(1, holders.isEmpty ? nil : holders[chunk * holders.count / channels.owners.count], to, layout.chunk(chunk))
+                }
             }
         }
         if isLost { return true }
         // What is handed on is looked at first: it would pass as good there.
         for transfer in transfers where transfer.from == channels.rank {
             for chunk in channels.owners.indices where layout.chunk(chunk).overlaps(transfer.floats) {
-                if holdsMoments[chunk] ? state.isDamaged(chunk) : state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+                if holdsMoments[chunk] ? state.isDamaged(chunk) : transfer.part == 0 && state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
             }
+        }
+        if let plan, !restored.isEmpty, plan.members.contains(context.slot), lost != [context.slot] {
+            for chunk in plan.owners.indices where plan.owners[chunk] == context.slot && state.isDamaged(chunk) { try context.reportDamage(chunk) }
+            try parity!.restore(lost[0], plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
         }
         let memories = (0..<3).map { state.current($0) }
         let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
@@ -450,8 +489,26 @@ final class MessageExchange: GradientExchange {
         for region in regions.joined() { try region.finishReceives() }
         for region in leaving { try region.finishSends() }
         if state.step != step { state.hold(step) }
-        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) { holdsMoments[chunk] = true }
+        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) {
+            // Of the parity itself nobody knows whether it is what it was.
+            if restored.contains(chunk), state.isDamaged(chunk) { try context.reportDamage(chunk) }
+            holdsMoments[chunk] = true
+        }
         return false
+    }
+
+    private func stripes(_ channels: Channels) -> StripePlan? {
+        channels.members.count > 1 ? StripePlan(members: channels.members, owners: channels.owners.map { channels.members[$0] }, layout) : nil
+    }
+
+    /// Makes the parity of the committed state, or of the next one.
+    private func protect(_ channels: Channels, _ step: Int, next: Bool) throws {
+        guard let parity, let plan = stripes(channels) else { return }
+        try parity.make(next: next, plan, channels.group, slots: channels.slots, keptParts.map { next ? state.next($0) : state.current($0) }) {
+            if next { context.enter($0 == .adding ? .update : .transfer, step) }
+        }
+        // Whoever goes on and dies has had everybody's word; of the next state votes tell it.
+        if !next { _ = try channels.group.exchange([UInt64(step)], tag: Tag.protected) }
     }
 
     /// Gives back the memory of moments that others keep.

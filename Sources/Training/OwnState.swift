@@ -103,21 +103,23 @@ final class OwnState {
         copies[generation] = copied.map { checksum($0, current.parameters) }
     }
 
-    /// Takes floats of a part from the deposit; of a shard all.
+    /// Takes floats of a part from the deposit.
     func load(_ range: Range<Int>, part: Int) {
         let deposit = shared.state(generation: 0, part: part)
-        if let shard { shard.takeShard(current(part).base + first, from: deposit) } else { copy(range, deposit, to: current(part).base) }
+        if let shard { shard.takeShard(current(part).base + first, range.lowerBound - first..<range.upperBound - first, from: deposit) } else { copy(range, deposit, to: current(part).base) }
     }
 
     /// Whether chunks of this worker's are asked for and not deposited.
     var isAsked: Bool { shared.depositWanted == step && step != nil && shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil }
 
-    /// Copies the owned chunks to where a checkpoint is written from, if one is due.
-    func deposit(_ committed: Int, owned: [Int]) {
+    /// Copies the owned chunks to where a checkpoint is written from, if one is due. They are looked at first, as long as
+    /// somebody can still draw the consequences; the writer looks, too.
+    func deposit(_ committed: Int, owned: [Int]) throws {
         guard shared.depositWanted == committed, depositedTurn != context.turn || shared.deposits.nextOwned(by: context.slot, turn: context.turn) != nil else { return }
         context.enter(.snapshot, committed)
         for chunk in owned {
             let range = shared.layout.chunk(chunk)
+            if !shared.stopRequested, isDamaged(chunk) { try context.reportDamage(chunk) }
             for part in 0..<3 {
                 let deposit = shared.state(generation: 0, part: part)
                 if let shard {
@@ -137,7 +139,7 @@ final class OwnState {
     func depositLast(owned: [Int]) throws {
         guard let step, step == SharedState.step(of: context.turn), shared.admitted(context.slot) == context.replica else { return }
         try context.wait { shared.depositWanted == step || shared.depositStep == step }
-        deposit(step, owned: owned)
+        try deposit(step, owned: owned)
     }
 
     /// Gives back the memory of floats that others keep.

@@ -131,6 +131,8 @@ final class RoundPeers: Peers {
     }
 
     func hasRead(block: Int, in pass: Pass) throws {
+        // Its gradient and the one before's are here, and the next block, if any is gathered.
+        if pass == .backward, firstLeaf == 0, block == (lastBlock + 1) / 2 { isFull() }
         guard gathers else { return }
         remaining[block]! -= 1
         if remaining[block] == 0 { for part in parts.foreign[block] { parameters.release(part) } }
@@ -172,7 +174,6 @@ final class RoundPeers: Peers {
             }
         }
         guard isActive else { return }
-        if firstLeaf == 0, block == (lastBlock + 1) / 2 { isFull() }
         try finish([], [leaving[slot]])
         gradient.release(parts.blocks[block])
     }

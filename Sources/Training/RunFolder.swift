@@ -7,7 +7,7 @@ import RunSpec
 /// What launcher and workers must agree on beyond the configuration. Written before the first worker starts, as
 /// `run.json`, and again by each `resume`.
 package struct RunDescription: Codable, Equatable, Sendable {
-    package static let currentFormat = 5
+    package static let currentFormat = 6
     package var format = currentFormat
     package var headwayVersion = RunDescription.version
     /// 16 hexadecimal digits, drawn when the run is made.

@@ -46,9 +46,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// Off only to measure what the instruments cost: such a run's ledger does not close.
     package var instrumented = true
     package var transport = Transport.shared
-    /// With messages: how the workers share the model's state, and whether a partner keeps a second copy of what only one has.
-    package var sharding = Sharding.State.ddp
-    package var shadows = false
+    /// With messages: how the workers share the model's state, and what the loss of what only one has is made good from.
+    package var sharding = Sharding.State.ddp, redundancy = Sharding.Redundancy.none
     /// Where each slot's worker listens, and by how many microseconds later messages count as arrived; nil: all on loopback, at once.
     package var hosts: [WorkerHost]?
     package var linkMicroseconds: Int?
@@ -65,9 +64,9 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     /// Share of the microbatches that are computed a second time on another worker, to see whether the bits agree.
     package var auditShare = 0.0
     /// How many workers compute a microbatch together.
-    package var groupSize: Int { max(stages, tensor ?? 1) }
+    package var groupSize: Int { stages * (tensor ?? 1) }
     /// Why, as the user says it; nil where everybody computes alone.
-    var groupPlace: String? { tensor.map { "--sharding tp=\($0)" } ?? (stages > 1 ? "--sharding pp=\(stages)" : nil) }
+    var groupPlace: String? { groupSize > 1 ? "--sharding \(Mesh(tensor: tensor ?? 1, pipeline: stages))" : nil }
     /// What becomes of the step under way at a loss. Where gradients are sharded their owners' sums are gone with them; where
     /// several compute together nobody can go on without the others.
     var lossPolicy: LossPolicy { groupSize > 1 ? .restart : policy == .elastic && sharding.isInRounds ? .discard : policy }
@@ -120,13 +119,15 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     private func validateGroups(_ config: RunConfig) throws {
         guard let place = groupPlace else { return }
         if let tensor {
-            if stages > 1 { throw UserError(.usage, "\(place) with pp=\(stages): tensor parallelism and a pipeline cannot be trained together yet; leave one of them out") }
-            if sharding != .ddp || shadows { throw UserError(.usage, "\(place) with \(sharding.rawValue)\(shadows ? "+shadow" : ""): each rank keeps the whole state of its share of the layers; leave \(sharding.rawValue) out") }
             do { try config.model.checkTensorDegree(tensor) } catch { throw UserError(.usage, "\(place): \(error)") }
             if SharedLayout.chunkCount % tensor != 0 {
                 throw UserError(.usage, "\(place): the state is cut into \(SharedLayout.chunkCount) chunks, of which \(tensor) ranks cannot have equally many; choose a power of two")
             }
-        } else if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
+        }
+        if sharding.isInRounds || redundancy != .none {
+            throw UserError(.usage, "\(place) with \(sharding.name(redundancy)): where several compute a microbatch together there are ddp and zero1, and a loss goes back to the newest checkpoint; choose one of the two")
+        }
+        if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
         guard workers % groupSize == 0 else {
             throw UserError(.usage, "\(place): \(workers) worker\(workers == 1 ? "" : "s") cannot be cut into groups of \(groupSize); --workers must be a multiple of \(groupSize)")
         }
@@ -138,7 +139,7 @@ package struct SessionOptions: Codable, Equatable, Sendable {
     private func validateTransport() throws {
         guard transport == .gloo else {
             if let groupPlace { throw UserError(.usage, "\(groupPlace): those who compute a microbatch together send each other messages; add --transport gloo") }
-            if sharding != .ddp || shadows { throw UserError(.usage, "--sharding \(sharding.rawValue)\(shadows ? "+shadow" : ""): in shared memory the state lies once per host; add --transport gloo") }
+            if sharding != .ddp || redundancy != .none { throw UserError(.usage, "--sharding \(sharding.name(redundancy)): in shared memory the state lies once per host; add --transport gloo") }
             return
         }
         guard Messages.areAvailable else {

@@ -6,8 +6,8 @@ import RunSpec
 
 /// A stage's part in a step: its layers of all microbatches of its group.
 extension TrainStep {
-    func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
-        try evaluateInPipeline(step, due, exchange, pipeline)
+    func computeInPipeline<P: Peers>(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
+        try evaluateInPipeline(step, due, exchange, pipeline, peers)
         let leaves = exchange.leaves
         // (index): what the forward pass took.
         var took: [Int: UInt64] = [:]
@@ -16,10 +16,10 @@ extension TrainStep {
             let leaf = leaves.lowerBound + index, began = MonotonicClock.nanoseconds()
             switch pass {
             case .forward:
-                try forward(leaf: leaf, index, step, exchange, pipeline)
+                try forward(leaf: leaf, index, step, exchange, pipeline, peers)
                 took[index] = MonotonicClock.nanoseconds() - began
             case .backward:
-                try backward(leaf: leaf, index, step, exchange, pipeline)
+                try backward(leaf: leaf, index, step, exchange, pipeline, peers)
                 shared.noteLeaf(slot, nanoseconds: took.removeValue(forKey: index)! + MonotonicClock.nanoseconds() - began)
             }
         }
@@ -27,7 +27,7 @@ extension TrainStep {
         if turn != shared.turn { throw TurnIsOver() }
     }
 
-    private func forward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
+    private func forward<P: Peers>(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
         context.enter(.input, step, leaf)
         // The last stage goes back at once: the targets stay.
         if pipeline.isFirst || pipeline.isLast { data.fill(step: step, leaf: leaf) }
@@ -37,23 +37,24 @@ extension TrainStep {
         try pipeline.awaitInput(index)
         let dropout = config.model.dropout > 0
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
-        pipeline.transformer(index).forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: dropout)
+        try pipeline.transformer(index).forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: dropout, peers: peers)
         pipeline.sendOutput(index)
         context.enter(.glue, step)
     }
 
-    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
+    private func backward<P: Peers>(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
         let gradient = exchange.takeGradient()
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
         try pipeline.awaitGradient(index, gradient)
-        let loss = pipeline.transformer(index).backward(
-            parameters: exchange.parameters, targets: pipeline.isLast ? UnsafePointer(data.targets) : nil, gradient: gradient.base)
+        let own = exchange.base(of: gradient)
+        let loss = try pipeline.transformer(index).backward(
+            parameters: exchange.parameters, targets: pipeline.isLast ? UnsafePointer(data.targets) : nil, gradient: own, peers: peers)
         try pipeline.sendGradient(index, gradient)
         pipeline.isDone(index)
-        context.faults.strike(.leafDone, step: step, gradient: gradient.base, count: shared.layout.parameterFloats)
+        context.faults.strike(.leafDone, step: step, gradient: own, count: shared.layout.shardFloats)
         exchange.push(leaf, gradient)
-        if pipeline.isLast {
+        if pipeline.isLast, exchange.tellsResults {
             shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: context.replica)
             shared.leaves.markDone(leaf, turn: turn)
         }
@@ -61,7 +62,7 @@ extension TrainStep {
         context.faults.strike(.publish, step: step)
     }
 
-    func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline) throws {
+    func evaluateInPipeline<P: Peers>(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
         let units = exchange.units(due), heldOut = shared.layout.heldOut
         pipeline.begin(units.count, isTraining: false)
         for (index, unit) in units.enumerated() {
@@ -71,16 +72,18 @@ extension TrainStep {
             if isValidation { tokens = data.fill(validation: unit) } else { data.fill(probe: probe) }
             try pipeline.awaitInput(index)
             let transformer = pipeline.transformer(index)
-            transformer.forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: nil)
+            try transformer.forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: nil, peers: peers)
             pipeline.sendOutput(index)
             if pipeline.isLast {
-                let losses = data.losses(transformer, parameters: exchange.parameters, peers: Alone())
-                if isValidation {
+                let losses = try data.losses(transformer, parameters: exchange.parameters, peers: peers)
+                if !exchange.tellsResults {
+                    // Another rank of the stage does.
+                } else if isValidation {
                     shared.setEvaluationResult(unit, LossSum(nats: losses.reduce(0, +), tokens: tokens))
                 } else {
                     for (row, nats) in losses.enumerated() { shared.setProbeLoss(probe * losses.count + row, nats) }
                 }
-                shared.evaluations.markDone(unit, turn: turn)
+                if exchange.tellsResults { shared.evaluations.markDone(unit, turn: turn) }
             }
             pipeline.isDone(index)
         }

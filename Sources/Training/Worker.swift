@@ -44,8 +44,8 @@ package struct Worker {
         }
         let parameters = ParameterLayout(config.model)
         let options = description.options
-        let degree = config.batch.tensor
-        let part = degree > 1 ? .whole(config.model, rank: slot % degree, degree: degree) : try ModelPart.stages(options.stages, of: config.model)[slot % options.stages]
+        let degree = config.batch.tensor, member = slot % options.groupSize
+        let part = ModelPart(layers: try ModelPart.stages(options.stages, of: config.model)[member / degree].layers, rank: member % degree, degree: degree)
         let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch, part: part)
         let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
@@ -105,13 +105,9 @@ package struct Worker {
 }
 
 extension GroupParts {
-    /// - Parameter stages: where the layout has no shards.
+    /// Of so many stages, and as many ranks as the layout has shards.
     init(_ layout: SharedLayout, _ model: ModelConfig, stages: Int) throws {
-        if layout.shards > 1 {
-            self.init(shardsOf: layout)
-            return
-        }
-        let parameters = ParameterLayout(model), blocks = parameters.blocks
+        let parameters = ParameterLayout(model, degree: layout.shards), blocks = parameters.blocks
         let computes = try ModelPart.stages(stages, of: model).map { part in
             blocks[part.isFirst ? 0 : 1 + part.layers.lowerBound].lowerBound..<blocks[part.isLast(of: model) ? model.layers + 1 : part.layers.upperBound].upperBound
         }

@@ -86,17 +86,12 @@ struct SessionFlags: ParsableArguments {
             guard asked.mesh.tensor == config.batch.tensor else {
                 throw UserError(.usage, "--sharding \(sharding): the run has tp=\(config.batch.tensor), which decides its bits, and this is tp=\(asked.mesh.tensor); keep it, or begin another run from its checkpoint with `headway train --from RUN --allow tensor`")
             }
-            guard asked.mesh.tensor == 1 || asked.mesh.pipeline == 1 else {
-                throw UserError(.usage, "--sharding \(sharding): tensor parallelism and a pipeline cannot be trained together yet; leave tp or pp out")
-            }
-            guard asked.redundancy != .parity, groupSize == 1 || asked.state == .ddp && asked.redundancy == .none else {
-                throw UserError(.usage, "--sharding \(sharding): that cannot be trained yet; there are ddp, zero1, zero2, zero3, each but ddp with +shadow, and pp=2, tp=2, dp=2,pp=2 or dp=2,tp=2")
-            }
             let fitting = options.workers % groupSize == 0 ? "" : "; --workers \(asked.mesh.workers) would do"
             guard asked.mesh.workers == options.workers else {
                 throw UserError(.usage, "--sharding \(sharding): \(asked.mesh) has \(asked.mesh.workers) worker\(asked.mesh.workers == 1 ? "" : "s"), not \(options.workers)\(fitting)")
             }
-            (options.sharding, options.shadows, options.stages) = (asked.state, asked.redundancy == .shadow, asked.mesh.pipeline)
+            if asked.redundancy != .none, let obstacle = asked.stateObstacle() { throw UserError(.usage, "--sharding \(sharding): \(obstacle)") }
+            (options.sharding, options.redundancy, options.stages) = (asked.state, asked.redundancy, asked.mesh.pipeline)
         }
         if let hosts { options.hosts = try WorkerHost.read(hosts) }
         options.linkMicroseconds = linkUs ?? before.linkMicroseconds

@@ -87,6 +87,40 @@ struct MessageTests {
         return (sum, squares)
     }
 
+    @Test("what one member has lost comes back out of the others' parity", arguments: 2...5)
+    func parityRestores(ranks: Int) throws {
+        let layout = SharedLayout(parameterFloats: 256 * 1_600 + 48, leaves: 8, heldOut: HeldOutUnits(validation: 0), sequences: 1)
+        // Slots are not ranks, shares are not equal, and one has its chunks in two places.
+        let members = (0..<ranks).map { 3 * $0 + 1 }, owners = (0..<SharedLayout.chunkCount).map { members[$0 < 7 ? 0 : ($0 * $0 / 256) * ranks / 255 % ranks] }
+        let plan = StripePlan(members: members, owners: owners, layout)
+        #expect(StripePlan(words: plan.words[...], layout) == plan && StripePlan(words: Array(repeating: 0, count: StripePlan.wordCount)[...], layout) == nil)
+        for owner in members {
+            let floats = members.filter { $0 != owner }.flatMap { plan.stripe(of: owner, at: $0) }.flatMap(\.floats).sorted()
+            #expect(floats == owners.indices.filter { owners[$0] == owner }.flatMap { layout.chunk($0) }, "all of an owner's floats, each in one stripe")
+        }
+        for lost in members {
+            let wrong = try Ranks(size: ranks).run { group in
+                let slot = members[group.rank], parity = Parity(layout, parts: 2)
+                let vectors = (0..<2).map { _ in PrivateMemory(floats: layout.parameterFloats) }
+                func fill(_ step: Int) {
+                    for chunk in owners.indices where owners[chunk] == slot { for (part, vector) in vectors.enumerated() { for at in layout.chunk(chunk) { vector.base[at] = Self.value(step * 2 + part, at) } } }
+                }
+                // The committed one counts, not the one that is being made.
+                fill(1)
+                try parity.make(next: true, plan, group, slots: members, vectors) { _ in }
+                parity.advance()
+                fill(2)
+                try parity.make(next: true, plan, group, slots: members, vectors) { _ in }
+                parity.dropNext()
+                fill(1)
+                guard slot != lost else { return 0 }
+                try parity.restore(lost, plan, group, slots: members, vectors) { _ in }
+                return plan.stripe(of: lost, at: slot).flatMap(\.floats).count { at in (0..<2).contains { vectors[$0].base[at] != Self.value(2 + $0, at) } }
+            }
+            #expect(wrong.allSatisfy { $0 == 0 }, "\(wrong) floats are not what slot \(lost) had")
+        }
+    }
+
     @Test("gradients summed and gathered in messages have the bits of the tree in one memory, for any number of ranks", arguments: 1...6)
     func sameBitsAsTheTree(ranks: Int) throws {
         let layout = SharedLayout(parameterFloats: 256 * 80 + 48, leaves: 8, heldOut: HeldOutUnits(validation: 0), sequences: 1), scale: Float = 0.37

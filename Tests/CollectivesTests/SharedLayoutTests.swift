@@ -35,8 +35,27 @@ import Testing
             #expect(position == shard.upperBound)
         }
         for groups in 1...3 {
-            let owners = GroupParts(shardsOf: layout).owners(groups: groups)
+            let owners = GroupParts(layout, computes: [0..<floats], table: nil).owners(groups: groups)
             #expect(owners.enumerated().allSatisfy { $0.element % shards == $0.offset * shards / SharedLayout.chunkCount && $0.element < groups * shards })
+        }
+    }
+
+    @Test(arguments: [1, 2, 4], [(20_944, [0, 9_008, 20_944]), (4_096, [0, 16, 2_000, 4_096])])
+    func `stages of shards own each chunk once, and what they compute for each other has one owner`(shards: Int, stages: (floats: Int, cuts: [Int])) {
+        let layout = SharedLayout(parameterFloats: shards * stages.floats, leaves: 4, heldOut: HeldOutUnits(validation: 0), sequences: 1, transport: .gloo, shards: shards, shardFloats: stages.floats)
+        let parts = GroupParts(layout, computes: zip(stages.cuts, stages.cuts.dropFirst()).map { $0..<$1 }, table: 0..<16), last = parts.stages - 1
+        #expect(parts.ranks == shards && parts.size == shards * (stages.cuts.count - 1))
+        #expect(parts.chunks.flatMap(Array.init).sorted() == Array(0..<SharedLayout.chunkCount))
+        for member in 0..<parts.size {
+            let (stage, rank) = (member / shards, member % shards), computed = (0..<parts.size).map { parts.computed(by: member, ownedBy: $0) }
+            #expect(parts.owns[member] == parts.chunks[member].map { layout.chunk($0) }.reduce(parts.owns[member].lowerBound..<parts.owns[member].lowerBound) { $0.lowerBound..<$1.upperBound })
+            #expect(computed.reduce(0) { $0 + $1.count } == parts.computes[member].count && computed.enumerated().allSatisfy { $0.element.isEmpty || $0.offset % shards == rank })
+            #expect(layout.shard(rank).contains(parts.computes[member].lowerBound) && parts.computes[member].upperBound <= layout.shard(rank).upperBound)
+            let table = layout.shard(rank).lowerBound..<layout.shard(rank).lowerBound + 16
+            #expect(parts.reads[member] == (stage == last ? [table] : []) + [parts.computes[member]])
+        }
+        for groups in 1...3 {
+            for (chunk, owner) in parts.owners(groups: groups).enumerated() { #expect(owner < groups * parts.size && parts.chunks[owner % parts.size].contains(chunk)) }
         }
     }
 

@@ -11,7 +11,7 @@ extension HeadwayCommand {
     @Suite(.enabled(if: Messages.areAvailable, "built without Gloo")) struct MessageCosts {
         /// A model so large that what is not floats does not matter. Nobody helps another, so that everybody has the same
         /// leaves in each step.
-        @Test(arguments: [(2, "ddp"), (3, "ddp"), (4, "ddp"), (2, "zero1"), (3, "zero1"), (3, "zero1+shadow"), (4, "zero1+shadow"), (2, "zero2"), (3, "zero2+shadow"), (2, "zero3"), (3, "zero3+shadow"), (2, "tp=2"), (4, "dp=2,tp=2"), (2, "pp=2")])
+        @Test(arguments: [(2, "ddp"), (3, "ddp"), (4, "ddp"), (2, "zero1"), (3, "zero1"), (3, "zero1+shadow"), (4, "zero1+shadow"), (2, "zero2"), (3, "zero2+shadow"), (2, "zero3"), (3, "zero3+shadow"), (4, "zero1+parity"), (3, "zero2+parity"), (4, "zero3+parity"), (2, "tp=2"), (4, "dp=2,tp=2"), (4, "zero1 dp=2,tp=2"), (2, "pp=2"), (4, "zero1 dp=2,pp=2"), (4, "tp=2,pp=2")])
         func `workers send the bytes that the planner says within half a percent, and have its memory within five`(workers: Int, sharding: String) throws {
             let run = try TestRun(), steps = 3
             let settings = ["steps=\(steps)", "model.width=512", "model.hidden=2048", "model.layers=4", "data.validation=0", "checkpoint.every=0", "schedule.warmup=1"]

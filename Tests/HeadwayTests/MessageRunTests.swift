@@ -24,7 +24,7 @@ extension HeadwayCommand {
             }
         }
 
-        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["zero2+shadow", "zero3+shadow"])
+        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["zero2+shadow", "zero3+shadow", "zero2+parity", "zero3+parity"])
         func `where gradients are sharded a crash costs the attempt and leaves no trace`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun()
             let faults = ["crash worker=0 step=3 point=\(point)", "crash worker=1 step=25 point=\(point)"]
@@ -41,7 +41,7 @@ extension HeadwayCommand {
             #expect(record.replicas.contains { $0.slot == 1 && $0.exit == "exited" && $0.exitCode == 0 })
         }
 
-        @Test(arguments: Fault.points(.crash, .worker(0)), ["ddp", "zero1+shadow"])
+        @Test(arguments: Fault.points(.crash, .worker(0)), ["ddp", "zero1+shadow", "zero1+parity"])
         func `a crash at any point costs one microbatch and leaves no trace`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun()
             let steps = point == .join || point == .recovery ? [0] : [3, 25]
@@ -59,18 +59,19 @@ extension HeadwayCommand {
             #expect(record.setbacks.contains { $0.kind == .rewind })
         }
 
-        @Test func `the loss of a pair of partners goes back to a checkpoint`() throws {
+        @Test(arguments: ["zero1+shadow", "zero1+parity"])
+        func `the loss of a pair of partners goes back to a checkpoint`(sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=4"], faults = ["crash worker=1 step=42", "crash worker=2 step=42"]
-            let record = try run.expectFinished(run.train(workers: 4, settings, faults: faults, options: options("zero1+shadow")), settings)
+            let record = try run.expectFinished(run.train(workers: 4, settings, faults: faults, options: options(sharding)), settings)
             #expect(record.setbacks.contains { $0.kind == .rewind } && record.incidents.count == 2)
         }
 
-        @Test(arguments: ["firstMoment", "parameters"], [1, 2])
-        func `a bit that flips in an owner's memory or its partner's is found, and only that worker goes`(target: String, worker: Int) throws {
+        @Test(arguments: ["firstMoment", "parameters"], [(1, "zero1+shadow"), (2, "zero1+shadow"), (1, "zero1+parity")])
+        func `a bit that flips in an owner's memory or its partner's is found, and only that worker goes`(target: String, chosen: (worker: Int, sharding: String)) throws {
             let run = try TestRun()
-            let record = try run.expectFinished(run.train(workers: 3, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options("zero1+shadow")))
+            let record = try run.expectFinished(run.train(workers: 3, faults: ["bitflip worker=\(chosen.worker) step=13 target=\(target)"], options: options(chosen.sharding)))
             let incident = try #require(record.incidents.first)
-            #expect(record.incidents.count == 1 && incident.kind == .memory && incident.slot == worker && incident.fault == 0)
+            #expect(record.incidents.count == 1 && incident.kind == .memory && incident.slot == chosen.worker && incident.fault == 0)
             #expect(record.setbacks.allSatisfy { $0.kind == .discard })
         }
 
@@ -85,6 +86,13 @@ extension HeadwayCommand {
             }
         }
 
+        @Test(arguments: ["zero1", "zero3+parity"])
+        func `a bit that flips after the last step is in no checkpoint`(sharding: String) throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10"]
+            let record = try run.expectFinished(run.train(workers: 3, settings, faults: ["bitflip worker=1 step=49 target=firstMoment"], options: options(sharding)), settings)
+            #expect(record.incidents.map(\.kind) == [.memory])
+        }
+
         @Test(arguments: ["parameters", "firstMoment", "secondMoment"], [0, 1])
         func `where everybody has all of the state everybody looks at it`(target: String, worker: Int) throws {
             let run = try TestRun()
@@ -93,10 +101,10 @@ extension HeadwayCommand {
             #expect(record.incidents.count == 1 && incident.kind == .memory && incident.slot == worker && incident.fault == 0)
         }
 
-        @Test(arguments: ["crash worker=1 step=49 point=commit", "preempt worker=1 step=49"], ["ddp", "zero1", "zero1+shadow", "zero3"])
+        @Test(arguments: ["crash worker=1 step=49 point=commit", "preempt worker=1 step=49"], ["ddp", "zero1", "zero1+shadow", "zero1+parity", "zero3"])
         func `who goes after the last step takes nothing along`(fault: String, sharding: String) throws {
             // Its moments are gone with a crash where nobody else has them.
-            let isLost = fault.hasPrefix("crash") && !["ddp", "zero1+shadow"].contains(sharding)
+            let isLost = fault.hasPrefix("crash") && !["ddp", "zero1+shadow", "zero1+parity"].contains(sharding)
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             let record = try run.expectFinished(run.train(workers: 3, settings, faults: [fault], options: options(sharding)), settings)
             #expect(record.setbacks.isEmpty || isLost)
@@ -138,7 +146,7 @@ extension HeadwayCommand {
             run.expectRefused(try run.train(workers: 2, options: ["--sharding", "zero1"]), .usage, "--transport gloo")
             run.expectRefused(try run.train(workers: 2, options: ["--transport", "gloo", "--audit", "0.5"]), .usage, "--audit 0.5")
             run.expectRefused(try run.train(workers: 2, faults: ["nonfinite worker=1 step=3"], options: ["--transport", "gloo"]), .usage, "nonfinite")
-            run.expectRefused(try run.train(workers: 2, options: options("zero1+parity")), .usage, "+shadow")
+            run.expectRefused(try run.train(workers: 2, options: options("zero1+parity")), .usage, "the parity of dp=2 owners is a copy; use zero1+shadow")
         }
     }
 }

@@ -10,28 +10,30 @@ extension HeadwayCommand {
         private static let layers = ["model.layers=3"]
         private func options(_ sharding: String) -> [String] { ["--transport", "gloo", "--sharding", sharding] }
 
-        @Test(arguments: [(2, "pp=2"), (3, "pp=3"), (4, "dp=2,pp=2"), (6, "dp=2,pp=3")], [layers, layers + Bits.llama + ["model.tied=false"], layers + ["model.dropout=0.1", "batch.microbatches=16"]])
+        @Test(arguments: [(2, "pp=2"), (3, "pp=3"), (4, "dp=2,pp=2"), (6, "dp=2,pp=3"), (4, "zero1 dp=2,pp=2")], [layers, layers + Bits.llama + ["model.tied=false"], layers + ["model.dropout=0.1", "batch.microbatches=16"]])
         func `stages end with the bits of one worker`(workers: (Int, sharding: String), settings: [String]) throws {
             let run = try TestRun()
             let record = try run.expectFinished(run.train(workers: workers.0, settings, options: options(workers.sharding)), settings)
             #expect(record.incidents.isEmpty && record.replicas.count == workers.0)
         }
 
-        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote])
-        func `a lost stage takes everybody back to the newest checkpoint`(point: FaultPoint) throws {
+        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["dp=2,pp=2", "zero1 dp=2,pp=2"])
+        func `a lost stage takes everybody back to the newest checkpoint`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
-            let record = try run.expectFinished(run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: options("dp=2,pp=2")), settings)
+            let record = try run.expectFinished(run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: options(sharding)), settings)
             #expect(record.incidents.map(\.kind) == [.crash] && record.incidents[0].slot == 1)
             record.expectOneReturn()
             // Whoever was stopped for the loss of another was not lost itself.
             #expect(record.replicas.count { $0.stoppedFor != nil } == 3)
         }
 
-        @Test(arguments: [0, 1], ["parameters", "secondMoment"])
-        func `a bit that flips in what a stage owns, or has a copy of, is found`(worker: Int, target: String) throws {
-            let run = try TestRun(), settings = ["checkpoint.every=10"]
-            let record = try run.expectFinished(run.train(workers: 2, settings, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options("pp=2")), settings)
-            #expect(record.incidents.map(\.kind).contains(.memory) && record.incidents[0].slot == worker && record.incidents[0].fault == 0)
+        @Test(arguments: [(2, "pp=2"), (4, "zero1 dp=2,pp=2")], ["parameters", "secondMoment"])
+        func `a bit that flips in what a stage owns, or has a copy of, is found`(workers: (count: Int, sharding: String), target: String) throws {
+            for worker in 0..<workers.count {
+                let run = try TestRun(), settings = ["checkpoint.every=10"]
+                let record = try run.expectFinished(run.train(workers: workers.count, settings, faults: ["bitflip worker=\(worker) step=13 target=\(target)"], options: options(workers.sharding)), settings)
+                #expect(record.incidents.map(\.kind).contains(.memory) && record.incidents[0].slot == worker && record.incidents[0].fault == 0)
+            }
         }
 
         @Test func `a hung stage is found`() throws {

@@ -49,6 +49,15 @@ extension HeadwayCommand {
             #expect(record.replicas.count == workers && record.incidents.isEmpty)
         }
 
+        @Test(arguments: variants, [(4, "zero1 dp=2,tp=2"), (4, "tp=2,pp=2"), (8, "zero1 dp=2,tp=2,pp=2")])
+        func `so do owners of moments, and stages of ranks`(settings: [String], workers: (count: Int, sharding: String)) throws {
+            let run = try TestRun(), expected = try Self.reference(settings)
+            let record = try Self.finished(run, run.train(workers: workers.count, settings, options: Self.options(workers.sharding)))
+            #expect(isSame(record, as: expected), "the weights differ from those of one group")
+            #expect(record.evaluations.map(\.lossSum) == expected.evaluations.map(\.lossSum) && record.probes.first?.audit == expected.probes.first?.audit)
+            #expect(record.replicas.count == workers.count && record.incidents.isEmpty)
+        }
+
         /// Float32 sums in other places: the first steps' losses and gradient norms agree to a few units in the last place of them.
         @Test(arguments: variants)
         func `it is the same model as one worker's but for rounding`(settings: [String]) throws {
@@ -76,10 +85,10 @@ extension HeadwayCommand {
             for (a, b) in zip(try run.record.commits.prefix(5), records[0].commits) { #expect(abs(b.lossSum / a.lossSum - 1) < 1e-5) }
         }
 
-        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote])
-        func `a lost rank takes everybody back to the newest checkpoint`(point: FaultPoint) throws {
+        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["dp=2,tp=2", "tp=2,pp=2"])
+        func `a lost rank takes everybody back to the newest checkpoint`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
-            let record = try Self.finished(run, run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: Self.options("dp=2,tp=2")))
+            let record = try Self.finished(run, run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: Self.options(sharding)))
             #expect(try isSame(record, as: Self.reference(settings)))
             #expect(record.incidents.map(\.kind) == [.crash] && record.incidents[0].slot == 1)
             record.expectOneReturn()
@@ -146,9 +155,9 @@ extension HeadwayCommand {
             run.expectRefused(try run.train(workers: 3, ["model.heads=3", "model.keyValueHeads=3", "model.width=48", "model.hidden=192"], options: Self.options("tp=3")), .usage, "256 chunks", "power of two")
             run.expectRefused(try run.train(workers: 2, options: ["--sharding", "tp=2"]), .usage, "--transport gloo")
             run.expectRefused(try run.train(workers: 2, ["batch.tensor=2"]), .usage, "--sharding tp=2", "--transport gloo")
-            run.expectRefused(try run.train(workers: 4, options: Self.options("tp=2,pp=2")), .usage, "leave tp or pp out")
-            run.expectRefused(try run.train(workers: 4, options: Self.options("zero1 tp=2")), .usage, "cannot be trained yet")
-            run.expectRefused(try run.train(workers: 4, options: Self.options("zero1+shadow tp=2")), .usage, "cannot be trained yet")
+            run.expectRefused(try run.train(workers: 8, options: Self.options("tp=2,pp=4")), .usage, "--sharding tp=2,pp=4 is more than the 2 layers")
+            run.expectRefused(try run.train(workers: 4, options: Self.options("zero2 dp=2,tp=2")), .usage, "--sharding tp=2 with zero2", "there are ddp and zero1")
+            run.expectRefused(try run.train(workers: 4, options: Self.options("zero1+shadow dp=2,tp=2")), .usage, "--sharding tp=2 with zero1+shadow")
             run.expectRefused(try run.train(workers: 2, options: tp + ["--spares", "1"]), .usage, "--spares 1")
             run.expectRefused(try run.train(workers: 2, options: tp + ["--pace", "5"]), .usage, "--pace")
         }

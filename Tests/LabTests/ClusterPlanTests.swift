@@ -75,9 +75,16 @@ import Testing
         #expect(sources == [.peers, .checkpoint, .shadow, .parity, .shadow, .peers, .checkpoint])
         let P = Double(plan.model.floats), s = try Double(line("zero1 dp=8").costs.maximum(\.owned))
         #expect(try line("ddp dp=8").recovery.bytes == 12 * P && line("zero1+shadow dp=8").recovery.bytes == 4 * P + 16 * s)
-        #expect(try line("zero1+parity dp=8").recovery.bytes == 4 * P + 64 * s)
+        #expect(try line("zero1+parity dp=8").recovery.bytes == 4 * P + 15 * 8 * s)
         // Four microbatches each, half done on the mean; with sums spread over owners all 32.
         #expect(try line("ddp dp=8").recovery.leavesLost == 2 && line("zero2+shadow dp=8").recovery.leavesLost == 16)
+        // A replacement that has to start joins at the next step: until then seven do the work of eight.
+        let later = try self.plan(config("char-10m", "batch.sequences=32", "batch.microbatches=32"), choices: ["ddp", "zero2+shadow"]) { ($0.failuresPerHour, $0.recovery.startSeconds) = (1, 0.001) }
+        for other in later.lines {
+            let soon = try line("\(other.sharding)"), gradients = other.time.gradients
+            let again = other.sharding.state == .ddp ? max(other.time.leafLatency / 2, gradients / 16) : 0
+            #expect(abs(other.recovery.seconds - soon.recovery.seconds - (gradients / 7 - again)) < 1e-9 && other.recovery.bytes == soon.recovery.bytes, "\(other.sharding)")
+        }
         let zero1 = try line("zero1 dp=8").recovery, shadow = try line("zero1+shadow dp=8").recovery
         #expect(zero1.goodput < shadow.goodput && zero1.leavesLost > 32 && zero1.checkpointSteps != nil && shadow.checkpointSteps == nil)
     }

@@ -30,7 +30,7 @@ final class TemporaryFolder {
         let json = """
             {"format": \(RunDescription.currentFormat), "headwayVersion": "0.1.0", "identity": "\(identity)", "vocabulary": 71, "options": {"workers": 3, "spares": 1, "policy": "discard", "faults": ["crash worker=1 step=5"],
              "respawnSeconds": 0.5, "hangSteps": 2, "leafMilliseconds": 4, "auditShare": 0.1, "pinned": true, "instrumented": true, "transport": "gloo", "sharding": "zero1",
-             "shadows": true, "stages": 1},
+             "redundancy": "shadow", "stages": 1},
              "heldOut": {"validation": 9, "probe": 4, "probeWindow": 50}, "blasCore": "Haswell", "corpus": "71-a", "allowed": ["core"], "lossFloor": 1.25, "bytesPerToken": 1.5}
             """
         return try JSONDecoder().decode(RunDescription.self, from: Data(json.utf8))
