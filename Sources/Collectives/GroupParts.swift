@@ -12,23 +12,23 @@ package struct GroupParts: Sendable {
     package let chunks: [Range<Int>], owns: [Range<Int>]
 
     /// - Parameters:
-    ///   - computes: (stage): of a shard's floats, without gaps, in order.
+    ///   - cuts: (stage): what it computes of a shard's floats, without gaps, in order.
     ///   - table: what the last stage reads of the first one's floats of the shard; nil for nothing.
-    package init(_ layout: SharedLayout, computes stages: [Range<Int>], table: Range<Int>?) {
-        (self.stages, ranks) = (stages.count, layout.shards)
+    package init(_ layout: SharedLayout, computes cuts: [Range<Int>], table: Range<Int>?) {
+        (stages, ranks) = (cuts.count, layout.shards)
         var computes: [Range<Int>] = [], reads: [[Range<Int>]] = [], chunks: [Range<Int>] = [], owns: [Range<Int>] = []
-        for stage in stages.indices {
+        for stage in cuts.indices {
             for rank in 0..<layout.shards {
                 let shard = layout.shard(rank), all = layout.chunks(ofShard: rank)
                 func placed(_ floats: Range<Int>) -> Range<Int> { shard.lowerBound + floats.lowerBound..<shard.lowerBound + floats.upperBound }
                 // Chunks without floats are the last stage's.
-                func firstChunk(of stage: Int) -> Int {
-                    stage == stages.count ? all.upperBound : all.first { layout.chunk($0).lowerBound >= placed(stages[stage]).lowerBound } ?? all.upperBound
+                func firstChunk(from cut: Int) -> Int {
+                    cut == cuts.count ? all.upperBound : all.first { layout.chunk($0).lowerBound >= placed(cuts[cut]).lowerBound } ?? all.upperBound
                 }
                 func start(of chunk: Int) -> Int { chunk < all.upperBound ? layout.chunk(chunk).lowerBound : shard.upperBound }
-                let own = placed(stages[stage]), mine = firstChunk(of: stage)..<firstChunk(of: stage + 1)
+                let own = placed(cuts[stage]), mine = firstChunk(from: stage)..<firstChunk(from: stage + 1)
                 computes.append(own)
-                reads.append(stage > 0 && stage == stages.count - 1 && table != nil ? [placed(table!), own] : [own])
+                reads.append(stage > 0 && stage == cuts.count - 1 && table != nil ? [placed(table!), own] : [own])
                 chunks.append(mine)
                 owns.append(start(of: mine.lowerBound)..<start(of: mine.upperBound))
             }

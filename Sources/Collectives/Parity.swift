@@ -42,6 +42,17 @@ package struct StripePlan: Equatable, Sendable {
         return pieces
     }
 
+    /// The members that have not all of their floats, or not this parity: one of them the others can make good.
+    /// - Parameters:
+    ///   - slots: of a group's ranks; `plans`: their parities'.
+    ///   - has: whether a rank has a chunk.
+    package func missing(from slots: [Int], _ plans: [StripePlan?], has: (_ rank: Int, _ chunk: Int) -> Bool) -> [Int] {
+        members.filter { member in
+            guard let rank = slots.firstIndex(of: member), plans[rank] == self else { return true }
+            return !owners.indices.allSatisfy { owners[$0] != member || layout.chunk($0).isEmpty || has(rank, $0) }
+        }
+    }
+
     // MARK: As words of a message
 
     package static let wordCount = 1 + SharedLayout.chunkCount / 8
@@ -64,9 +75,9 @@ package struct StripePlan: Equatable, Sendable {
     }
 }
 
-/// A member's parity of the state: of the committed generation, and of the one that the update under way makes.
+/// A member's parity of the state: of the committed generation; and of the one that the update under way makes, or of the
+/// committed one by another plan.
 package final class Parity {
-    private let layout: SharedLayout
     /// (generation, part)
     private let sums: [[PrivateMemory]]
     private var generation = 0
@@ -75,42 +86,40 @@ package final class Parity {
 
     /// - Parameter parts: how many vectors there is one of.
     package init(_ layout: SharedLayout, parts: Int) {
-        self.layout = layout
         sums = (0..<2).map { _ in (0..<parts).map { _ in PrivateMemory(floats: layout.chunkedFloats) } }
     }
 
     /// Of the committed generation.
     package var plan: StripePlan? { plans[generation] }
 
-    /// What was made for the next generation counts for nothing.
+    /// What was made counts for nothing.
     package func dropNext() { plans[1 - generation] = nil }
 
-    /// The next generation is committed.
+    /// What was made is of the committed generation: that is committed, or all members of a view have the new plan's.
     package func advance() {
         plans[generation] = nil
         generation = 1 - generation
     }
 
-    /// The group's parity of the committed generation, or of the next one. All members of the plan call it.
+    /// A parity beside the committed generation's, which stays good. All members of the plan call it.
     /// - Parameters:
     ///   - slots: of the group's ranks.
     ///   - vectors: the state's, whole.
     package func make(
-        next: Bool, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void
+        _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void
     ) throws {
-        let made = next ? 1 - generation : generation
-        plans[made] = nil
-        try add(plan, plan.members, group, slots: slots, vectors, into: sums[made], activity)
-        plans[made] = plan
+        dropNext()
+        try add(plan, plan.members, group, slots: slots, vectors, into: sums[1 - generation], activity)
+        plans[1 - generation] = plan
     }
 
     /// Writes into the vectors what the lost member's stripe here was. All others of the committed plan call it, each with
-    /// its own floats in the vectors. The next generation's parity is gone.
+    /// its own floats in the vectors. What was made beside it is gone.
     package func restore(
         _ lost: Int, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void
     ) throws {
         let scratch = sums[1 - generation]
-        plans[1 - generation] = nil
+        dropNext()
         try add(plan, plan.members.filter { $0 != lost }, group, slots: slots, vectors, into: scratch, activity)
         for (part, vector) in vectors.enumerated() {
             for piece in plan.stripe(of: lost, at: slots[group.rank]) {
@@ -179,9 +188,9 @@ package final class Parity {
         stride(from: 0, to: length, by: ShardingCosts.sliceFloats).enumerated().map { ($0.offset, $0.element..<min($0.element + ShardingCosts.sliceFloats, length)) }
     }
 
-    /// Pieces of a slice begin at different places of it.
+    /// Pieces of a slice begin at different places of it. (Kind 15; `TensorPeers` has 13, `MessageExchange` 2 to 5 and 14.)
     private static func tag(_ slice: Int, _ part: Int, _ piece: StripePlan.Piece) -> UInt64 {
-        13 << 60 | UInt64(slice) << 24 | UInt64(piece.at % ShardingCosts.sliceFloats) << 4 | UInt64(part)
+        15 << 60 | UInt64(slice) << 24 | UInt64(piece.at % ShardingCosts.sliceFloats) << 4 | UInt64(part)
     }
 
     private static func add(_ from: UnsafePointer<Float>, to sum: UnsafeMutablePointer<Float>, count: Int) {

@@ -47,30 +47,33 @@ package struct RecoveryCost: Hashable, Sendable {
         let sharding = costs.sharding, W = sharding.mesh.data, n = Double(costs.model.leaves) / Double(W)
         let s = costs.maximum(\.owned), P = costs.maximum(\.floats), owned = Double(sharding.ownedStateBytes * s)
         let parameters = sharding.state == .zero3 ? 0 : Double(4 * P)
-        let interruption = constants.detectSeconds + constants.reformSeconds
+        // Without it first, then with it.
+        let views = constants.startSeconds > 0 ? 2.0 : 1, interruption = constants.detectSeconds + views * constants.reformSeconds
         let between = failuresPerHour > 0 ? 3600 / (failuresPerHour * Double(sharding.mesh.workers)) : Double.infinity
         // What the dead worker's peers have of the step under way stays; where sums of leaves were spread, nothing does.
         let losesAll = sharding.state == .zero2 || sharding.state == .zero3
         var again = losesAll ? step.gradients / 2 : max(step.leafLatency / 2, step.gradients / 2 / Double(W))
         if constants.startSeconds > 0 {
             // The others do its share of the step, of that which is begun anew too, and of those until it is replaced.
-            let share = step.gradients / Double(max(1, W - 1)), lost = losesAll ? step.gradients / 2 : 0
+            let most = costs.maximum(\.leaves), fewer = max(1, W - 1), shared = (costs.model.leaves + fewer - 1) / fewer
+            let share = step.gradients * Double(shared - most) / Double(most), lost = losesAll ? step.gradients / 2 : 0
             let more = ((constants.startSeconds - step.total / 2 - lost - share) / (step.total + share)).rounded(.up)
             again = lost + share * (1 + max(0, more))
         }
         leavesLost = losesAll ? n * Double(W) / 2 : n / 2
-        source = W == 1 ? .checkpoint : sharding.state == .ddp ? .peers : sharding.redundancy == .shadow ? .shadow : sharding.redundancy == .parity ? .parity : .checkpoint
+        // Who computes a microbatch together cannot go on without anybody.
+        source = W == 1 || sharding.mesh.workers > W ? .checkpoint : sharding.state == .ddp ? .peers : sharding.redundancy == .shadow ? .shadow : sharding.redundancy == .parity ? .parity : .checkpoint
         switch source {
         case .peers: bytes = 12 * Double(P)
         // Its own range from its shadow, and the copy it kept from the owner.
         case .shadow: bytes = parameters + 2 * owned
-        // Of each other owner a stripe for each of its own, to those who have its parity; they to it; everybody's parity anew.
-        case .parity: bytes = parameters + Double(2 * W - 1) * owned
+        // The others' stripes to those who have its parity, its range from there, and everybody's parity anew for each view.
+        case .parity: bytes = parameters + (Double(W - 1) + views * Double(W)) * owned
         case .checkpoint: bytes = costs.mean { sharding.restoredBytes($0) } * Double(costs.workers.count)
         }
         guard source == .checkpoint else {
-            // The busiest link is the replacement's; a parity goes over all of them at once.
-            let carried = source == .parity ? parameters + 3 * owned : bytes
+            // All over the replacement's link; but parities over all links at once.
+            let carried = source == .parity ? parameters + (2 + views) * owned : bytes
             seconds = interruption + carried * 8 / (link.gigabitsPerSecond * 1e9 * calibration.linkShare) + again
             // Failures come at any time, also while another is being made good; then that begins anew.
             goodput = between.isFinite ? PortableMath.exp(-seconds / between) : 1

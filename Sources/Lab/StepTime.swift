@@ -191,7 +191,8 @@ private struct StepModel {
         time.update = slowest / c.memoryBytesPerSecond + c.stepSeconds
         // Sums of squares, then votes: a word to each other.
         if mesh.workers > 1 { time.exposed += 2 * transfer(0, messages: mesh.workers - 1) }
-        let gathered = costs.maximum { $0.sent.reduced + (sharding.state == .zero3 ? 0 : $0.sent.parameters) + $0.sent.redundancy }
+        let gathered = costs.maximum { $0.sent.reduced + (sharding.state == .zero3 ? 0 : $0.sent.parameters) + (sharding.redundancy == .shadow ? $0.sent.redundancy : 0) }
         if gathered > 0 { time.exposed += transfer(gathered, messages: W - 1) }
+        if sharding.redundancy == .parity { time.exposed += transfer(costs.maximum(\.sent.redundancy), messages: W - 1) }
     }
 }

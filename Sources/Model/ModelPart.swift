@@ -23,16 +23,13 @@ package struct ModelPart: Hashable, Sendable {
     package var isFirst: Bool { layers.lowerBound == 0 }
     package func isLast(of config: ModelConfig) -> Bool { layers.upperBound == config.layers }
 
-    /// A pipeline of `count` stages that differ by at most one layer, in order; later stages, which hold fewer microbatches
-    /// at a time, have the larger shares.
+    /// A pipeline of `count` stages, in order.
     package static func stages(_ count: Int, of config: ModelConfig) throws(UserError) -> [ModelPart] {
         guard (1...config.layers).contains(count) else {
             throw UserError(
                 .usage, "\(count) stages cannot share model.layers \(config.layers): choose 1 to \(config.layers) stages")
         }
-        return (0..<count).map {
-            ModelPart(layers: $0 * config.layers / count..<($0 + 1) * config.layers / count)
-        }
+        return (0..<count).map { ModelPart(layers: config.layers(stage: $0, of: count)) }
     }
 }
 

@@ -59,6 +59,9 @@ package struct ShardedModel: Hashable, Sendable {
     /// Floats of the token table on a rank.
     package func table(tensor: Int, rank: Int) -> Int { config.width * tokens(tensor: tensor, rank: rank) }
 
-    /// Layers of a pipeline stage: equal cuts.
-    package func layers(stage: Int, of stages: Int) -> Range<Int> { ShardingCosts.cut(config.layers, among: stages, stage) }
+}
+
+extension ModelConfig {
+    /// Layers of a pipeline stage: equal but for one; later stages, which hold fewer microbatches at a time, have the larger shares.
+    package func layers(stage: Int, of stages: Int) -> Range<Int> { stage * layers / stages..<(stage + 1) * layers / stages }
 }

@@ -102,9 +102,21 @@ extension Sharding {
         }
         if mesh.pipeline > m.layers { return "pp=\(mesh.pipeline) is more than the \(m.layers) layer\(m.layers == 1 ? "" : "s") of the model; at most pp=\(m.layers)" }
         let divided = [(m.heads, "attention heads"), (m.keyValueHeads, "key and value heads"), (m.hidden, "columns of the feed-forward part")]
-        guard let (size, what) = divided.first(where: { $0.0 % mesh.tensor != 0 }) else { return nil }
-        let fitting = (1...m.heads).filter { degree in divided.allSatisfy { $0.0 % degree == 0 } }
-        return "tp=\(mesh.tensor) does not divide the \(size) \(what); tp can be \(fitting.map { String($0) }.joined(separator: ", "))"
+        let fitting = (1...m.heads).filter { degree in degree.nonzeroBitCount == 1 && divided.allSatisfy { $0.0 % degree == 0 } }
+        if fitting.contains(mesh.tensor) { return nil }
+        let why = divided.first { $0.0 % mesh.tensor != 0 }.map { "does not divide the \($0.0) \($0.1)" } ?? "is no power of two, and so many equal parts the chunks of the state have not"
+        return "tp=\(mesh.tensor) \(why); tp can be \(fitting.map { String($0) }.joined(separator: ", "))"
+    }
+
+    /// What the state's sharding has against several workers that compute a microbatch together.
+    package func groupObstacle() -> String? {
+        guard mesh.workers > mesh.data else { return nil }
+        let together = Mesh(tensor: mesh.tensor, pipeline: mesh.pipeline)
+        if state.isInRounds {
+            return "\(state.rawValue) goes through blocks in lockstep with data-parallel workers, and \(together) with others; use zero1 \(mesh), or \(state.rawValue) without \(together)"
+        }
+        guard state != .ddp, redundancy != .none else { return nil }
+        return "with \(together) nobody goes on without the others, and a loss is made good from the newest checkpoint; leave +\(redundancy.rawValue) out"
     }
 
     /// What the state's sharding has against the mesh, whatever the model.
@@ -112,9 +124,7 @@ extension Sharding {
         if state != .ddp, mesh.data == 1 {
             return "\(state.rawValue) shares the state among data-parallel workers, and \(mesh) has one; use dp=2 or more"
         }
-        if state == .zero2 || state == .zero3, mesh.pipeline > 1 {
-            return "\(state.rawValue) sends whole microbatches' gradients to their owners, but a stage of pp=\(mesh.pipeline) has several under way; use zero1 \(mesh), or \(state.rawValue) without pp"
-        }
+        if let obstacle = groupObstacle() { return obstacle }
         if redundancy != .none, state == .ddp {
             return mesh.data > 1
                 ? "ddp has \(mesh.data) copies of the state already; \(redundancy.rawValue) goes with zero1, zero2 and zero3"

@@ -17,7 +17,7 @@
 //              of the layers and of a tied embedding. About 8P·r·n on the mean.
 //  shadow      The owner sends the reduced slice on to its partner: 4s. The partner makes the new θ of the slice itself: of
 //              that the owner sends 4s less (zero3 sends none).
-//  parity      D = 4s × (m, v, zero3: and θ). Each owner's D is cut into W − 1 stripes, each for the XOR of another owner: D sent.
+//  parity      D = 4s × (m, v, zero3: and θ). Each owner's D is cut into W − 1 stripes, each of which counts in another owner's parity: D sent.
 //  tp          A leaf sums four activations a layer, forward after attention and feed-forward, backward before them, one for
 //              the divided token table and one for the head's input gradient, and three floats a row for the loss:
 //              (8RC(4L + 1 + 1) + 24R)(t − 1)/t. Parameters that are whole on all ranks get equal gradients: nothing is sent.
@@ -33,7 +33,7 @@
 //              a tied head the table's all the time, and two others), and the others' slices of two blocks.
 //  zero3       24s; what others keep of the two largest blocks' θ; gradients as zero2.
 //  shadow      16s of the partner's m, v (zero3: 24s, θ too), and its reduced gradient, 4s, where the slice has a place of its own.
-//  tp, pp      24P and the counter; the reduced gradient 4P; tp: every rank's summands of the longest sum.
+//  tp, pp      As ddp or zero1, the reduced gradient in a place of its own: 4P, or 4s; tp: every rank's summands of the longest sum.
 //  parity      Two generations of D/(W − 1); zero2, zero3: two slices of a stripe from each other (the others have room for them).
 //  pp          Stage i keeps the activations of min(n, p − i) leaves; the last one, with a tied head, two generations of the
 //              table and its gradient; the first one place for that gradient.
@@ -162,7 +162,7 @@ private struct Group {
 
     init(_ sharding: Sharding, _ model: ShardedModel, stage: Int, tensor: Int) {
         (self.sharding, self.model, self.stage, self.tensor) = (sharding, model, stage, tensor)
-        let mesh = sharding.mesh, layers = model.layers(stage: stage, of: mesh.pipeline)
+        let mesh = sharding.mesh, layers = model.config.layers(stage: stage, of: mesh.pipeline)
         let parts = (stage == 0 ? [model.embedding] : []) + model.layers[layers] + (stage == mesh.pipeline - 1 ? [model.head] : [])
         let blocks = parts.map { model.floats($0, tensor: mesh.tensor, rank: tensor) }
         layerCount = layers.count

@@ -82,7 +82,7 @@ final class GroupExchange: GradientExchange {
         let copied = (0..<parts.stages).filter { $0 != stage }.flatMap { parts.read(by: member, ownedBy: $0 * parts.ranks + rank) }
             + parts.chunks[member].filter { !updates.contains($0) }.map { layout.chunk($0) }
         state = OwnState(context, copied: copied, shard: layout.shards > 1 ? (transformer.layout, rank) : nil)
-        let middle = updates.isEmpty ? first : layout.chunk(updates[updates.count / 2]).lowerBound
+        let filled = updates.filter { !layout.chunk($0).isEmpty }, middle = filled.isEmpty ? first : layout.chunk(filled[filled.count / 2]).lowerBound
         // What a worker does not have cannot be struck.
         state.struck = { part in part == 0 ? copied.first?.lowerBound ?? middle : middle }
         reduced = PrivateMemory(floats: layout.chunkedFloats)

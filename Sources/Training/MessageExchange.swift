@@ -49,7 +49,7 @@ final class MessageExchange: GradientExchange {
         /// Ranks, by chunk.
         let owners: [Int]
         let segments: [Segment]
-        /// Whether all members have the parity of the committed state.
+        /// Whether all members have the plan's parity of the committed state, or need none.
         var isProtected = false
         var slots: [Int] { members + leavers }
         var rank: Int { group.rank }
@@ -258,7 +258,7 @@ final class MessageExchange: GradientExchange {
                 context.faults.strike(.update, step: step)
             }
             if redundancy == .shadow, size > 1 { try compare(prints, channels) }
-            try protect(channels, step, next: true)
+            if parity != nil { try protect(channels) { context.enter($0 == .adding ? .update : .transfer, step) } }
             // Chunks that have no floats belong to somebody, too.
             for chunk in mine where layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
@@ -289,7 +289,7 @@ final class MessageExchange: GradientExchange {
         context.enter(.regroup, step)
         do {
             channels = try form(with: shared.leavers)
-            _ = try share(step)
+            if try !share(step) { try protectCommitted() }
         } catch is MessageFailure {
         } catch is Disturbed {
         } catch is TurnIsOver {
@@ -350,11 +350,12 @@ final class MessageExchange: GradientExchange {
             if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
                 channels = try form(with: shared.leavers)
                 try takePossession(step)
+                try protectCommitted()
             }
             channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
             try takePossession(step)
+            try protectCommitted()
             guard let formed = channels else { throw Disturbed() }
-            if !formed.isProtected { try protect(formed, step, next: false) }
             place.settled([formed.group], view: formed.view)
             release(formed)
             guard sharding.isInRounds else { return }
@@ -420,14 +421,9 @@ final class MessageExchange: GradientExchange {
 
         // What one has lost can be had from the others' parity, if all of them have it.
         let plans = parity == nil ? [] : all.map { StripePlan(words: $0[(6 + bits.count)...], layout) }, plan = plans.compactMap { $0 }.first
-        let lost = plan.map { plan in
-            plan.members.filter { member in
-                guard let rank = channels.slots.firstIndex(of: member), plans[rank] == plan else { return true }
-                return !plan.owners.indices.allSatisfy { plan.owners[$0] != member || layout.chunk($0).isEmpty || has(rank, $0) }
-            }
-        } ?? []
+        let lost = plan?.missing(from: channels.slots, plans, has: has) ?? [], stripes = stripes(channels)
         // While the deposit has all of this state it needs no more.
-        self.channels!.isProtected = parity == nil || deposited || plans.prefix(channels.members.count).allSatisfy { $0 == stripes(channels) }
+        self.channels!.isProtected = parity == nil || deposited || stripes == nil || plans.prefix(channels.members.count).allSatisfy { $0 == stripes }
 
         // (part 0: θ; part 1: what a keeper has): who sends what to whom; nil: it is in the deposit.
         struct Transfer { var part: Int, from: Int?, to: Int, floats: Range<Int> }
@@ -490,8 +486,11 @@ final class MessageExchange: GradientExchange {
         for region in leaving { try region.finishSends() }
         if state.step != step { state.hold(step) }
         for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) {
-            // Of the parity itself nobody knows whether it is what it was.
-            if restored.contains(chunk), state.isDamaged(chunk) { try context.reportDamage(chunk) }
+            // A parity that is not what it was shows only now: it was all that there is.
+            if restored.contains(chunk), state.isDamaged(chunk) {
+                if sharding != .zero3, state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+                return true
+            }
             holdsMoments[chunk] = true
         }
         return false
@@ -501,14 +500,22 @@ final class MessageExchange: GradientExchange {
         channels.members.count > 1 ? StripePlan(members: channels.members, owners: channels.owners.map { channels.members[$0] }, layout) : nil
     }
 
-    /// Makes the parity of the committed state, or of the next one.
-    private func protect(_ channels: Channels, _ step: Int, next: Bool) throws {
-        guard let parity, let plan = stripes(channels) else { return }
-        try parity.make(next: next, plan, channels.group, slots: channels.slots, keptParts.map { next ? state.next($0) : state.current($0) }) {
-            if next { context.enter($0 == .adding ? .update : .transfer, step) }
+    /// Makes the parity of the next state, if there is anybody to have it.
+    private func protect(_ channels: Channels, activity: (ExchangeActivity) -> Void) throws {
+        guard let plan = stripes(channels) else { return parity!.dropNext() }
+        try parity!.make(plan, channels.group, slots: channels.slots, keptParts.map { state.next($0) }, activity: activity)
+    }
+
+    /// Makes that of the committed state where its owners are others now. Until all have it the one before is good, and who
+    /// leaves stays.
+    private func protectCommitted() throws {
+        guard let parity, let channels, !channels.isProtected, let plan = stripes(channels) else { return }
+        if !channels.leavers.contains(context.slot) {
+            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && state.isDamaged(chunk) { try context.reportDamage(chunk) }
+            try parity.make(plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
         }
-        // Whoever goes on and dies has had everybody's word; of the next state votes tell it.
-        if !next { _ = try channels.group.exchange([UInt64(step)], tag: Tag.protected) }
+        _ = try channels.group.exchange([0], tag: Tag.protected)
+        parity.advance()
     }
 
     /// Gives back the memory of moments that others keep.

@@ -124,9 +124,8 @@ package struct SessionOptions: Codable, Equatable, Sendable {
                 throw UserError(.usage, "\(place): the state is cut into \(SharedLayout.chunkCount) chunks, of which \(tensor) ranks cannot have equally many; choose a power of two")
             }
         }
-        if sharding.isInRounds || redundancy != .none {
-            throw UserError(.usage, "\(place) with \(sharding.name(redundancy)): where several compute a microbatch together there are ddp and zero1, and a loss goes back to the newest checkpoint; choose one of the two")
-        }
+        let mesh = Mesh(data: max(1, workers / groupSize), tensor: tensor ?? 1, pipeline: stages)
+        if let obstacle = Sharding(sharding, redundancy, mesh: mesh).groupObstacle() { throw UserError(.usage, "\(place): \(obstacle)") }
         if stages > config.model.layers { throw UserError(.usage, "\(place) is more than the \(config.model.layers) layer\(config.model.layers == 1 ? "" : "s") of the model; at most pp=\(config.model.layers)") }
         guard workers % groupSize == 0 else {
             throw UserError(.usage, "\(place): \(workers) worker\(workers == 1 ? "" : "s") cannot be cut into groups of \(groupSize); --workers must be a multiple of \(groupSize)")

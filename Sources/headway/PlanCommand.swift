@@ -19,8 +19,8 @@ struct PlanCommand: ParsableCommand, MultipliesMatrices {
               zero2          and gradients; they travel microbatch by microbatch
               zero3          and θ, gathered for each microbatch
               zero1+shadow   a partner keeps a second copy of m and v
-              zero1+parity   XOR of all ranges instead
-              dp=2,tp=2,pp=2 with any of ddp and zero1, without pp any
+              zero1+parity   XOR of all ranges instead, a stripe with each of the others
+              dp=2,tp=2,pp=2 ranks and stages, with ddp or zero1
 
             Nothing is run, and every time is a prediction: --json has the constants
             behind it. A failure is the loss of one worker; what has no second copy goes

@@ -37,7 +37,7 @@ struct SessionFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How workers exchange gradients: shared memory, or messages over Gloo between workers with memory of their own.", valueName: "shared|gloo"))
     var transport: Transport?
 
-    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner; pp=2 divides the layers among two stages, tp=2 every layer among two ranks, which decides the bits.", valueName: "sharding"))
+    @Option(help: ArgumentHelp("With --transport gloo: how workers share the state: ddp, zero1, zero2, zero3; +shadow keeps a second copy with a partner, +parity the XOR of all with each other; pp=2 divides the layers among two stages, tp=2 every layer among two ranks, which decides the bits.", valueName: "sharding"))
     var sharding: String?
 
     @Option(help: ArgumentHelp("With --transport gloo: where workers listen, a line for each slot: an address and, if it is in a network namespace, that one's path (default: 127.0.0.1 for all).", valueName: "file"))

@@ -107,10 +107,10 @@ struct MessageTests {
                 }
                 // The committed one counts, not the one that is being made.
                 fill(1)
-                try parity.make(next: true, plan, group, slots: members, vectors) { _ in }
+                try parity.make(plan, group, slots: members, vectors) { _ in }
                 parity.advance()
                 fill(2)
-                try parity.make(next: true, plan, group, slots: members, vectors) { _ in }
+                try parity.make(plan, group, slots: members, vectors) { _ in }
                 parity.dropNext()
                 fill(1)
                 guard slot != lost else { return 0 }

@@ -33,7 +33,7 @@ extension HeadwayCommand {
             #expect(record.setbacks.allSatisfy { $0.kind == .discard })
         }
 
-        @Test(arguments: ["zero1", "zero3"])
+        @Test(arguments: ["zero1", "zero3", "zero1+parity"])
         func `whoever leaves in order hands over what only he has`(sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=0"]
             let record = try run.expectFinished(run.train(workers: 3, settings, faults: ["preempt worker=1 step=13"], options: options(sharding)), settings)
@@ -60,13 +60,13 @@ extension HeadwayCommand {
         }
 
         @Test(arguments: ["zero1+shadow", "zero1+parity"])
-        func `the loss of a pair of partners goes back to a checkpoint`(sharding: String) throws {
+        func `two losses in one step go back to a checkpoint`(sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=4"], faults = ["crash worker=1 step=42", "crash worker=2 step=42"]
             let record = try run.expectFinished(run.train(workers: 4, settings, faults: faults, options: options(sharding)), settings)
             #expect(record.setbacks.contains { $0.kind == .rewind } && record.incidents.count == 2)
         }
 
-        @Test(arguments: ["firstMoment", "parameters"], [(1, "zero1+shadow"), (2, "zero1+shadow"), (1, "zero1+parity")])
+        @Test(arguments: ["firstMoment", "parameters"], [(1, "zero1+shadow"), (2, "zero1+shadow"), (1, "zero1+parity"), (0, "zero3+parity")])
         func `a bit that flips in an owner's memory or its partner's is found, and only that worker goes`(target: String, chosen: (worker: Int, sharding: String)) throws {
             let run = try TestRun()
             let record = try run.expectFinished(run.train(workers: 3, faults: ["bitflip worker=\(chosen.worker) step=13 target=\(target)"], options: options(chosen.sharding)))
@@ -121,6 +121,21 @@ extension HeadwayCommand {
         func `every policy ends with the same bits`(policy: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             try run.expectFinished(run.train(workers: 3, settings, faults: ["crash worker=1 step=25"], options: options("ddp") + ["--policy", policy]), settings)
+        }
+
+        @Test func `a parity goes with the number of workers`() throws {
+            let run = try TestRun(), settings = ["steps=400"]
+            let command = try run.train(workers: 4, settings, faults: ["preempt worker=2 step=20", "crash worker=1 step=21"], options: options("zero1+parity"))
+            try command.wait(for: "worker 1 killed")
+            command.signal(SIGINT)
+            try run.expectInterrupted(command)
+            for workers in ["1", "2"] {
+                let some = try run.resume("--workers", workers)
+                try some.wait(for: "the run begins")
+                some.signal(SIGINT)
+                try run.expectInterrupted(some)
+            }
+            try run.expectFinished(run.resume("--workers", "3"), settings, steps: 400)
         }
 
         @Test func `an interrupted run goes on, with other workers and in shared memory`() throws {

@@ -156,8 +156,8 @@ extension HeadwayCommand {
             run.expectRefused(try run.train(workers: 2, options: ["--sharding", "tp=2"]), .usage, "--transport gloo")
             run.expectRefused(try run.train(workers: 2, ["batch.tensor=2"]), .usage, "--sharding tp=2", "--transport gloo")
             run.expectRefused(try run.train(workers: 8, options: Self.options("tp=2,pp=4")), .usage, "--sharding tp=2,pp=4 is more than the 2 layers")
-            run.expectRefused(try run.train(workers: 4, options: Self.options("zero2 dp=2,tp=2")), .usage, "--sharding tp=2 with zero2", "there are ddp and zero1")
-            run.expectRefused(try run.train(workers: 4, options: Self.options("zero1+shadow dp=2,tp=2")), .usage, "--sharding tp=2 with zero1+shadow")
+            run.expectRefused(try run.train(workers: 4, options: Self.options("zero2 dp=2,tp=2")), .usage, "--sharding tp=2: zero2 goes through blocks", "use zero1 dp=2,tp=2")
+            run.expectRefused(try run.train(workers: 4, options: Self.options("zero1+shadow dp=2,tp=2")), .usage, "with tp=2 nobody goes on without the others", "leave +shadow out")
             run.expectRefused(try run.train(workers: 2, options: tp + ["--spares", "1"]), .usage, "--spares 1")
             run.expectRefused(try run.train(workers: 2, options: tp + ["--pace", "5"]), .usage, "--pace")
         }

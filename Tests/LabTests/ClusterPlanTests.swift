@@ -48,7 +48,7 @@ import Testing
     @Test func `every choice that can be is ranked once, by what lasts`() throws {
         let plan = try plan(config("char-10m", "batch.sequences=32", "batch.microbatches=32"))
         let names = plan.lines.map { "\($0.sharding)" }
-        #expect(Set(names).count == names.count && names.contains("ddp dp=8") && names.contains("zero3+parity dp=8") && names.contains("ddp dp=2,tp=2,pp=2") && names.contains("tp=2,pp=4"))
+        #expect(Set(names).count == names.count && names.contains("ddp dp=8") && names.contains("zero3+parity dp=8") && names.contains("ddp dp=2,tp=2,pp=2") && names.contains("tp=2,pp=4") && names.contains("zero1 dp=2,tp=2,pp=2") && !names.contains { $0.hasPrefix("zero3 ") && $0.contains("tp") })
         #expect(zip(plan.lines, plan.lines.dropFirst()).allSatisfy { $0.lastingTokensPerSecond >= $1.lastingTokensPerSecond })
         // Six heads and six layers: no four ranks, no eight stages.
         #expect(plan.refusals.map(\.choice) == ["dp=2,tp=4", "tp=8", "tp=4,pp=2", "pp=8"])
@@ -72,18 +72,18 @@ import Testing
         let lines = Dictionary(uniqueKeysWithValues: plan.lines.map { ("\($0.sharding)", $0) })
         func line(_ name: String) throws -> ClusterPlan.Line { try #require(lines[name]) }
         let sources = try ["ddp dp=8", "zero1 dp=8", "zero1+shadow dp=8", "zero1+parity dp=8", "zero3+shadow dp=8", "ddp dp=4,tp=2", "tp=2,pp=4"].map { try line($0).recovery.source }
-        #expect(sources == [.peers, .checkpoint, .shadow, .parity, .shadow, .peers, .checkpoint])
+        #expect(sources == [.peers, .checkpoint, .shadow, .parity, .shadow, .checkpoint, .checkpoint])
         let P = Double(plan.model.floats), s = try Double(line("zero1 dp=8").costs.maximum(\.owned))
         #expect(try line("ddp dp=8").recovery.bytes == 12 * P && line("zero1+shadow dp=8").recovery.bytes == 4 * P + 16 * s)
         #expect(try line("zero1+parity dp=8").recovery.bytes == 4 * P + 15 * 8 * s)
         // Four microbatches each, half done on the mean; with sums spread over owners all 32.
         #expect(try line("ddp dp=8").recovery.leavesLost == 2 && line("zero2+shadow dp=8").recovery.leavesLost == 16)
-        // A replacement that has to start joins at the next step: until then seven do the work of eight.
+        // A replacement that has to start joins at the next step, in a view of its own: until then seven do the work of eight, somebody five microbatches in place of four.
         let later = try self.plan(config("char-10m", "batch.sequences=32", "batch.microbatches=32"), choices: ["ddp", "zero2+shadow"]) { ($0.failuresPerHour, $0.recovery.startSeconds) = (1, 0.001) }
         for other in later.lines {
             let soon = try line("\(other.sharding)"), gradients = other.time.gradients
             let again = other.sharding.state == .ddp ? max(other.time.leafLatency / 2, gradients / 16) : 0
-            #expect(abs(other.recovery.seconds - soon.recovery.seconds - (gradients / 7 - again)) < 1e-9 && other.recovery.bytes == soon.recovery.bytes, "\(other.sharding)")
+            #expect(abs(other.recovery.seconds - soon.recovery.seconds - (gradients / 4 + 0.06 - again)) < 1e-9 && other.recovery.bytes == soon.recovery.bytes, "\(other.sharding)")
         }
         let zero1 = try line("zero1 dp=8").recovery, shadow = try line("zero1+shadow dp=8").recovery
         #expect(zero1.goodput < shadow.goodput && zero1.leavesLost > 32 && zero1.checkpointSteps != nil && shadow.checkpointSteps == nil)
@@ -115,7 +115,7 @@ import Testing
     }
 
     @Test func `the text is narrow and the document and the table have every figure`() throws {
-        let plan = try plan(config("char-10m", "batch.sequences=32", "batch.microbatches=32")) { ($0.memory, $0.failuresPerHour) = (300_000_000, 0.1) }
+        let plan = try plan(config("char-10m", "batch.sequences=32", "batch.microbatches=32")) { ($0.memory, $0.failuresPerHour) = (330_000_000, 0.1) }
         let text = plan.text(complete: true), short = plan.text(complete: false)
         #expect(text.split(separator: "\n").allSatisfy { $0.count <= 112 }, "\(text)")
         #expect(short.contains("more choices with less; --all shows them") && !text.contains("--all"))
