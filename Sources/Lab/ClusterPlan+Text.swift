@@ -109,7 +109,7 @@ extension ClusterPlan {
             "constants": object([
                 "link_share": .real(k.linkShare), "memory_bytes_per_s": .real(k.memoryBytesPerSecond), "update_bytes": .real(k.updateBytes),
                 "addition_bytes": .real(k.additionBytes), "norm_bytes": .real(k.normBytes), "leaf_s": .real(k.leafSeconds), "step_s": .real(k.stepSeconds),
-                "stolen_share": .real(k.stolenShare), "overlaps_last_leaf": .flag(k.overlapsLastLeaf), "detect_s": .real(r.detectSeconds),
+                "stolen_share": .real(k.stolenShare), "halved_share": .real(k.halvedShare), "overlaps_last_leaf": .flag(k.overlapsLastLeaf), "detect_s": .real(r.detectSeconds),
                 "reform_s": .real(r.reformSeconds), "start_s": .real(r.startSeconds), "disk_bytes_per_s": .real(r.diskBytesPerSecond),
                 "checkpoint_blocking_s": .real(r.blockingSeconds),
             ]),

@@ -105,7 +105,7 @@ extension ShardingSummary {
             ]),
             "constants": object([
                 "flops_per_s": .real(flops), "link_gbps": .real(link.gigabitsPerSecond), "link_us": .real(link.microseconds), "link_share": .real(calibration.linkShare),
-                "memory_bytes_per_s": .real(calibration.memoryBytesPerSecond), "stolen_share": .real(calibration.stolenShare), "process_bytes": .integer(calibration.processBytes),
+                "memory_bytes_per_s": .real(calibration.memoryBytesPerSecond), "stolen_share": .real(calibration.stolenShare), "halved_share": .real(calibration.halvedShare), "process_bytes": .integer(calibration.processBytes),
                 "gradient_page_s_per_byte": .real(calibration.gradientPageSeconds), "gathered_page_s_per_byte": .real(calibration.gatheredPageSeconds),
             ]),
             "choices": table.json,

@@ -99,7 +99,7 @@ extension Calibration {
     /// hidden behind a microbatch is taken from it.
     package static var thisMachine: Calibration {
         var calibration = Calibration()
-        (calibration.stolenShare, calibration.processBytes) = (0.5, 12_000_000)
+        (calibration.stolenShare, calibration.processBytes, calibration.halvedShare) = (0.5, 12_000_000, 0.97)
         (calibration.gradientPageSeconds, calibration.gatheredPageSeconds) = (0.1e-9, 0.5e-9)
         return calibration
     }

@@ -74,6 +74,7 @@ private struct StepModel {
     /// The stage's blocks in forward order, of its fullest rank.
     private func pieces(stage: Int) -> [Piece] {
         let model = costs.model, t = Double(mesh.tensor), tokens = Double(model.rows), sum = allReduce(model.activation)
+        let flops = (0..<mesh.tensor.trailingZeroBitCount).reduce(flops) { speed, _ in speed * calibration.halvedShare }
         let worker = costs.workers.first { $0.stage == stage && $0.tensor == 0 && $0.data == 0 }!
         let first = stage == 0, last = stage == mesh.pipeline - 1
         return worker.blocks.enumerated().map { index, floats in

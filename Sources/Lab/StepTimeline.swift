@@ -14,6 +14,8 @@ package struct Link: Hashable, Sendable {
 package struct Calibration: Hashable, Sendable {
     /// Of the measured SGEMM peak, what whole microbatches get: README, 0.69 for narrow models to 0.83.
     package var peakShare = 0.75
+    /// Of that speed, what is left where twice as many ranks share a layer.
+    package var halvedShare = 1.0
     /// Of a link's nominal rate, what is left to payload: TCP over Ethernet frames of 1,500 bytes.
     package var linkShare = 0.94
     /// A worker's memory, for passes over vectors.

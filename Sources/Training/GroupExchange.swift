@@ -11,7 +11,8 @@ import RunSpec
 /// ranks, are cut into data-parallel groups with one of each; each group computes its share of the leaves. A member adds up the
 /// leaves of its own part of the model, and those with the same part in all groups complete the sums as in `MessageExchange`.
 /// Then all of them update the part's chunks; or, as zero1, each those that it owns. Between stages goes what chunks that are
-/// not aligned with blocks, and a tied head, make one need of another's. Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss
+/// not aligned with blocks, and a tied head, make one need of another's.
+/// Everybody votes when everybody has what it needs of the next state. Only all together can compute: a loss
 /// ends the attempt and all workers, and new ones begin from the newest checkpoint.
 final class GroupExchange: GradientExchange {
     /// How a group computes.
@@ -29,8 +30,11 @@ final class GroupExchange: GradientExchange {
     private let configurationWord: UInt64
     private let transformers: [Transformer]
     private let table: Range<Int>?
-    /// The chunks that it updates.
-    private let updates: [Int]
+    /// By chunk the owner's rank, which is its slot: all members are in every view. The chunks that this one owns, and those
+    /// that it updates.
+    private let owners: [Int], owned: [Int], updates: [Int]
+    /// Of the part's chunks, with the group of the owner.
+    private let segments: [Segment]
     /// Where what this worker computes begins among all chunks' floats: a shard's own vector lies there, a stage's blocks have
     /// their places in the whole one.
     private let first: Int
@@ -50,13 +54,7 @@ final class GroupExchange: GradientExchange {
         /// Of this worker's group the stages with its rank, and the ranks of its stage; and those with its part of the model,
         /// by group.
         let stages: MessageGroup, ranks: MessageGroup, across: MessageGroup
-        /// By chunk.
-        let owners: [Int]
-        /// Of the part's chunks, with the group of the owner.
-        let segments: [Segment]
         let work: Work
-        var rank: Int { (across.rank * stages.size + stages.rank) * ranks.size + ranks.rank }
-        var owned: [Int] { owners.indices.filter { owners[$0] == rank } }
         var groups: [MessageGroup] { [stages, ranks, across] }
     }
 
@@ -75,9 +73,10 @@ final class GroupExchange: GradientExchange {
         let tokens = transformer.layout.tokenTable
         table = config.model.tied ? first + tokens.lowerBound..<first + tokens.upperBound : nil
         place = try MeetingPlace(context, options)
-        // All members are in every view: rank and slot are one.
-        let owners = parts.owners(groups: groups), updates = parts.chunks[member].filter { !isSharded || owners[$0] == context.slot }
-        self.updates = updates
+        let owners = parts.owners(groups: groups), owned = owners.indices.filter { owners[$0] == context.slot }
+        let updates = isSharded ? owned : Array(parts.chunks[member])
+        (self.owners, self.owned, self.updates) = (owners, owned, updates)
+        segments = Segment.cut(layout, owners: owners.map { $0 % parts.size == member ? $0 / parts.size : groups }).filter { $0.owner < groups }
         // Beside what it updates lies what other stages do, and what others with its part do.
         let copied = (0..<parts.stages).filter { $0 != stage }.flatMap { parts.read(by: member, ownedBy: $0 * parts.ranks + rank) }
             + parts.chunks[member].filter { !updates.contains($0) }.map { layout.chunk($0) }
@@ -124,7 +123,7 @@ final class GroupExchange: GradientExchange {
         store.removeAll()
         if state.step != step || isDisturbed { try settle(step) }
         place.passesBegin()
-        try state.deposit(step, owned: channels?.owned ?? [])
+        try state.deposit(step, owned: owned)
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
@@ -153,9 +152,9 @@ final class GroupExchange: GradientExchange {
             let mine = held[channels.across.rank].map { store.nodes[$0]! }
             context.enter(.transfer, step)
             try sendForeign(mine, channels)
-            let spreading = try Spreading(channels.across, channels.segments, reduced, kind: 0) { _, _ in !isSharded }
+            let spreading = try Spreading(channels.across, segments, reduced, kind: 0) { _, _ in !isSharded }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
-            try Reduction(channels.across, channels.segments, held: held, mine: mine).finish(
+            try Reduction(channels.across, segments, held: held, mine: mine).finish(
                 layout: layout, scale: scale, into: reduced.base,
                 activity: { context.enter($0 == .adding ? .reduce : .transfer, step) },
                 squares: { squares[$0] = context.parameters.square(of: $0, reduced.base, whole: $1).bitPattern },
@@ -166,7 +165,7 @@ final class GroupExchange: GradientExchange {
             context.enter(.transfer, step)
             try spreading.finish()
             let all = try everybody(squares, channels)
-            for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
+            for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[owners[chunk]][chunk])) }
         }
     }
 
@@ -188,20 +187,20 @@ final class GroupExchange: GradientExchange {
             guard let channels else { throw Disturbed() }
             let constants = context.optimizerStep(step, gradientNorm: shared.gradientNorm)
             context.enter(.update, step)
-            let sharedNext = shared.nextGeneration, owned = channels.owned
+            let sharedNext = shared.nextGeneration
             let theta = state.next(0), next = state.next
             let arriving = try channels.stages.region(theta.base, bytes: theta.count * 4), leaving = try channels.stages.region(theta.base, bytes: theta.count * 4)
             for stage in otherStages { receive(parts.read(by: member, ownedBy: member(at: stage)), arriving, from: stage, .parameters) }
-            let spreading = try Spreading(channels.across, channels.segments, theta, kind: 1) { _, _ in isSharded }
+            let spreading = try Spreading(channels.across, segments, theta, kind: 1) { _, _ in isSharded }
             for chunk in updates {
-                let range = layout.chunk(chunk), isOwn = channels.owners[chunk] == channels.rank
+                let range = layout.chunk(chunk), isOwn = owners[chunk] == context.slot
                 if state.isDamaged(chunk) { try context.reportDamage(chunk) }
                 context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
                 if isOwn { shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: range)) }
                 context.faults.strike(.update, step: step)
             }
             context.enter(.transfer, step)
-            for segment in channels.segments where segment.owner == channels.across.rank { spreading.send(segment) }
+            for segment in segments where segment.owner == channels.across.rank { spreading.send(segment) }
             try state.checkCopies()
             try spreading.finish()
             for stage in otherStages { send(parts.read(by: member(at: stage), ownedBy: member), leaving, to: stage, .parameters) }
@@ -220,7 +219,7 @@ final class GroupExchange: GradientExchange {
 
     func leave(_ step: Int) throws {
         _ = try state.takeLastCommit()
-        try state.depositLast(owned: channels?.owned ?? [])
+        try state.depositLast(owned: owned)
         place.leave(channels?.groups ?? [])
     }
 
@@ -298,7 +297,7 @@ final class GroupExchange: GradientExchange {
         drop()
         let view = shared.view, members = shared.members, size = parts.size
         guard let rank = members.firstIndex(of: context.slot), members.count % size == 0, shared.view == view else { throw Disturbed() }
-        precondition(rank % size == member, "worker \(context.slot), number \(member) of its group, has rank \(rank)")
+        precondition(rank == context.slot, "worker \(context.slot), number \(member) of its group, has rank \(rank)")
         let group = rank / size, groups = members.count / size, (stage, share) = member.quotientAndRemainder(dividingBy: parts.ranks)
         let stages = try place.group(rank: stage, size: parts.stages), ranks = try place.group(rank: share, size: parts.ranks)
         let across = try place.group(rank: group, size: groups)
@@ -306,9 +305,7 @@ final class GroupExchange: GradientExchange {
             + (0..<parts.ranks).filter { $0 != share }.map { (group: ranks, peer: $0, slot: members[rank - share + $0]) }
             + (0..<groups).filter { $0 != group }.map { (group: across, peer: $0, slot: members[$0 * size + member]) }
         try place.connect(links, [stages, ranks, across], members, view: view)
-        let owners = parts.owners(groups: groups)
-        let segments = Segment.cut(layout, owners: owners.map { $0 % size == member ? $0 / size : groups }).filter { $0.owner < groups }
-        return Channels(view: view, members: members, stages: stages, ranks: ranks, across: across, owners: owners, segments: segments, work: try work(stages, ranks))
+        return Channels(view: view, members: members, stages: stages, ranks: ranks, across: across, work: try work(stages, ranks))
     }
 
     private func work(_ stages: MessageGroup, _ ranks: MessageGroup) throws -> Work {

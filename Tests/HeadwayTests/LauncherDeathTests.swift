@@ -1,3 +1,4 @@
+import Collectives
 import CSystem
 import Foundation
 import GRDB
@@ -42,6 +43,17 @@ extension HeadwayCommand {
             #expect(record.sessions.map(\.source) == ["initial", "shared memory"] && record.sessions[1].startStep == committed)
             #expect(record.commits.count == 240, "no committed step is computed again")
             #expect(command.output.contains("step \(committed) is still in shared memory and its hashes hold: nothing is lost"))
+        }
+
+        @Test(.enabled(if: Messages.areAvailable, "built without Gloo"))
+        func `what lies in shared memory alone is not given up for another transport`() throws {
+            let run = try TestRun(), settings = Self.settings + ["checkpoint.every=0"]
+            try orphaned(run, settings, step: 45)
+            let committed = try run.record.commits.count
+            let other = try run.headway("resume", run.path, "--transport", "gloo")
+            #expect(other.end == .exited(Int(UserError.Status.usage.rawValue)) && other.errors.contains("the state after step \(committed) is in memory only") && other.errors.contains("without the option takes it up"), "\(other.complaint)")
+            let record = try run.expectFinished(run.resume(), settings, steps: 240)
+            #expect(record.sessions.map(\.source) == ["initial", "shared memory"])
         }
 
         /// It is ready and waits for a step boundary, which does not come: of the two others, one has stopped.

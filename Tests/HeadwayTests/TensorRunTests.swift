@@ -95,10 +95,10 @@ extension HeadwayCommand {
             #expect(record.replicas.count { $0.stoppedFor != nil } == 3)
         }
 
-        @Test(arguments: ["hang worker=1 step=13 point=forward", "bitflip worker=1 step=13 target=firstMoment"])
-        func `a hung or damaged rank is found`(fault: String) throws {
+        @Test(arguments: ["hang worker=1 step=13 point=forward", "bitflip worker=1 step=13 target=firstMoment", "bitflip worker=1 step=13 target=parameters"], [(2, "tp=2"), (4, "tp=2,pp=2"), (4, "zero1 dp=2,tp=2")])
+        func `a hung or damaged rank is found`(fault: String, workers: (count: Int, sharding: String)) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
-            let record = try Self.finished(run, run.train(workers: 2, settings, faults: [fault], options: Self.options("tp=2")))
+            let record = try Self.finished(run, run.train(workers: workers.count, settings, faults: [fault], options: Self.options(workers.sharding)))
             #expect(try isSame(record, as: Self.reference(settings)))
             #expect(record.incidents.contains { $0.slot == 1 && $0.fault == 0 })
         }
@@ -113,7 +113,11 @@ extension HeadwayCommand {
             run.expectRefused(try run.resume("--workers", "3"), .usage, "3 workers", "multiple of 2")
             run.expectRefused(try run.resume("--sharding", "ddp"), .usage, "--sharding ddp: the run has tp=2", "headway train --from")
             run.expectRefused(try run.resume("--sharding", "zero1", "--workers", "2"), .usage, "the run has tp=2")
-            let record = try Self.finished(run, run.resume("--workers", "4"), steps: 200)
+            let some = try run.resume("--workers", "4", "--sharding", "tp=2,pp=2")
+            try some.wait(for: "the run begins")
+            some.signal(SIGINT)
+            try run.expectInterrupted(some)
+            let record = try Self.finished(run, run.resume("--workers", "4", "--sharding", "zero1 dp=2,tp=2"), steps: 200)
             #expect(try isSame(record, as: Self.reference(settings, steps: 200)))
         }
 

@@ -43,6 +43,11 @@ import Testing
         #expect(isClose(after.exposed, 24e-3) && after.hidden == 0)
     }
 
+    @Test func `halves of layers are computed a little slower`() {
+        let whole = time(.ddp, Mesh(tensor: 4), leaves: 2), halved = time(.ddp, Mesh(tensor: 4), leaves: 2) { $0.halvedShare = 0.9 }
+        #expect(isClose(halved.compute, whole.compute / 0.81) && time(.ddp, Mesh(data: 2), leaves: 2) { $0.halvedShare = 0.9 } == time(.ddp, Mesh(data: 2), leaves: 2))
+    }
+
     @Test func `what the network takes from the processor is exposed`() {
         let stolen = time(.ddp, Mesh(data: 2), leaves: 2) { $0.stolenShare = 0.5 }, free = time(.ddp, Mesh(data: 2), leaves: 2)
         #expect(isClose(stolen.total - free.total, 3e-3) && isClose(stolen.hidden, 3e-3))
