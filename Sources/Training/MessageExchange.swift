@@ -417,59 +417,52 @@ final class MessageExchange: GradientExchange {
         // Somebody is already further, or not as far: the launcher has changed something in between.
         if all.contains(where: { $0[1...3] != hello[1...3] }) { throw MessageFailure.peer("a member has another plan") }
         func has(_ rank: Int, _ chunk: Int) -> Bool { all[rank][6 + chunk / 64] >> UInt64(chunk % 64) & 1 == 1 }
-        let ranks = 0..<channels.group.size, sources = ranks.filter { all[$0][4] == 1 }, deposited = all.allSatisfy { $0[5] == 1 }
-
-        // What one has lost can be had from the others' parity, if all of them have it.
-        let plans = parity == nil ? [] : all.map { StripePlan(words: $0[(6 + bits.count)...], layout) }, plan = plans.compactMap { $0 }.first
-        let lost = plan?.missing(from: channels.slots, plans, has: has) ?? [], stripes = stripes(channels)
+        let deposited = all.allSatisfy { $0[5] == 1 }, plans = parity == nil ? [] : all.map { StripePlan(words: $0[(6 + bits.count)...], layout) }
         // While the deposit has all of this state it needs no more.
+        let stripes = stripes(channels)
         self.channels!.isProtected = parity == nil || deposited || stripes == nil || plans.prefix(channels.members.count).allSatisfy { $0 == stripes }
 
-        // (part 0: θ; part 1: what a keeper has): who sends what to whom; nil: it is in the deposit.
-        struct Transfer { var part: Int, from: Int?, to: Int, floats: Range<Int> }
-        var transfers: [Transfer] = [], isLost = false, restored: Set<Int> = []
-        func add(_ part: Int, _ from: Int?, _ to: Int, _ floats: Range<Int>) {
-            if floats.isEmpty || from == to { return }
-            if from == nil && !deposited { isLost = true }
-            if let last = transfers.last, last.part == part, last.from == from, last.to == to, last.floats.upperBound == floats.lowerBound {
-                transfers[transfers.count - 1].floats = last.floats.lowerBound..<floats.upperBound
-            } else {
-                transfers.append(Transfer(part: part, from: from, to: to, floats: floats))
+        var transfers = StateTransfers(layout, slots: channels.slots, owners: channels.owners, deposited: deposited, has: has)
+        let sources = all.indices.filter { all[$0][4] == 1 }
+        if sharding != .zero3 { for to in channels.members.indices where all[to][4] == 0 { transfers.addParameters(from: sources, to: to) } }
+        // What one has lost can be had from the others' parity, if all of them have it.
+        if let plan = plans.compactMap({ $0 }).first { transfers.restore(plan, missing: plan.missing(from: channels.slots, plans, has: has)) }
+        for to in channels.members.indices { transfers.addKept(to: to) { keeps(channels, to, $0) } }
+        if transfers.isLost { return true }
+        try look(at: transfers, channels)
+        if let (lost, plan) = transfers.lost, !transfers.restored.isEmpty, plan.members.contains(context.slot), lost != context.slot {
+            try parity!.restore(lost, plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
+        }
+        try carry(transfers, channels)
+        if state.step != step { state.hold(step) }
+        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) {
+            // A parity that is not what it was shows only now: it was all that there is.
+            if transfers.restored.contains(chunk), state.isDamaged(chunk) {
+                if sharding != .zero3, state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+                return true
             }
+            holdsMoments[chunk] = true
         }
-        // Part 0 is θ, where everybody has it all.
-        for to in channels.members.indices where all[to][4] == 0 && sharding != .zero3 {
-            for chunk in channels.owners.indices { add(0, sources.isEmpty ? nil : sources[chunk * sources.count / channels.owners.count], to, layout.chunk(chunk)) }
-        }
-        for to in channels.members.indices {
-            for chunk in channels.owners.indices where keeps(channels, to, chunk) && !has(to, chunk) {
-                let holders = ranks.filter { has($0, chunk) }
-                if holders.isEmpty, let plan, lost == [plan.owners[chunk]] {
-                    restored.insert(chunk)
-                    for holder in plan.members where holder != lost[0] {
-                        for piece in plan.stripe(of: lost[0], at: holder) { add(1, channels.slots.firstIndex(of: holder), to, piece.floats.clamped(to: layout.chunk(chunk))) }
-                    }
-                } else {
-                    add(1, holders.isEmpty ? nil : holders[chunk * holders.count / channels.owners.count], to, layout.chunk(chunk))
-                }
-            }
-        }
-        if isLost { return true }
-        // What is handed on is looked at first: it would pass as good there.
-        for transfer in transfers where transfer.from == channels.rank {
+        return false
+    }
+
+    /// What is handed on, or restores what another has lost, is looked at first: it would pass as good there.
+    private func look(at transfers: StateTransfers, _ channels: Channels) throws {
+        for transfer in transfers.all where transfer.from == channels.rank {
             for chunk in channels.owners.indices where layout.chunk(chunk).overlaps(transfer.floats) {
-                if holdsMoments[chunk] ? state.isDamaged(chunk) : transfer.part == 0 && state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
+                if holdsMoments[chunk] ? state.isDamaged(chunk) : transfer.part == .parameters && state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
             }
         }
-        if let plan, !restored.isEmpty, plan.members.contains(context.slot), lost != [context.slot] {
-            for chunk in plan.owners.indices where plan.owners[chunk] == context.slot && state.isDamaged(chunk) { try context.reportDamage(chunk) }
-            try parity!.restore(lost[0], plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
-        }
+        guard let plan = transfers.lost?.plan, !transfers.restored.isEmpty else { return }
+        for chunk in plan.owners.indices where plan.owners[chunk] == context.slot && holdsMoments[chunk] && state.isDamaged(chunk) { try context.reportDamage(chunk) }
+    }
+
+    private func carry(_ transfers: StateTransfers, _ channels: Channels) throws {
         let memories = (0..<3).map { state.current($0) }
-        let regions = try memories.map { memory in try ranks.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
+        let regions = try memories.map { memory in try channels.slots.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
         let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
-        for (index, transfer) in transfers.enumerated() {
-            for part in transfer.part == 0 ? 0..<1 : keptParts {
+        for (index, transfer) in transfers.all.enumerated() {
+            for part in transfer.part == .parameters ? 0..<1 : keptParts {
                 let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
                 if transfer.to == channels.rank {
                     if let from = transfer.from {
@@ -484,16 +477,6 @@ final class MessageExchange: GradientExchange {
         }
         for region in regions.joined() { try region.finishReceives() }
         for region in leaving { try region.finishSends() }
-        if state.step != step { state.hold(step) }
-        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) {
-            // A parity that is not what it was shows only now: it was all that there is.
-            if restored.contains(chunk), state.isDamaged(chunk) {
-                if sharding != .zero3, state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
-                return true
-            }
-            holdsMoments[chunk] = true
-        }
-        return false
     }
 
     private func stripes(_ channels: Channels) -> StripePlan? {

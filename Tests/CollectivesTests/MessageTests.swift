@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Glibc
 import Kernels
 import RunSpec
 import Testing
@@ -10,6 +11,8 @@ struct Ranks {
 
     /// Runs `body` on a thread per rank, each with a connected group, and gives what they return by rank.
     func run<Result: Sendable>(_ body: @escaping @Sendable (MessageGroup) throws -> Result) throws -> [Result] {
+        // As every program that exchanges messages does.
+        signal(SIGPIPE, SIG_IGN)
         let meeting = Meeting(size)
         let threads = (0..<size).map { rank in
             Thread {
@@ -162,6 +165,8 @@ struct MessageTests {
     @Test("a peer that closes is an error for whoever waits for it")
     func closedPeer() throws {
         let results = try Ranks(size: 3).run { group -> String in
+            // All are connected.
+            _ = try group.exchange([0], tag: 2)
             if group.rank == 1 {
                 group.close()
                 return "closed"
