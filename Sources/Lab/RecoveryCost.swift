@@ -48,7 +48,7 @@ package struct RecoveryCost: Hashable, Sendable {
         let s = costs.maximum(\.owned), P = costs.maximum(\.floats), owned = Double(sharding.ownedStateBytes * s)
         let parameters = sharding.state == .zero3 ? 0 : Double(4 * P)
         // Without it first, then with it.
-        let views = constants.startSeconds > 0 ? 2.0 : 1, interruption = constants.detectSeconds + views * constants.reformSeconds
+        let views = constants.startSeconds > 0 ? 2.0 : 1
         let between = failuresPerHour > 0 ? 3600 / (failuresPerHour * Double(sharding.mesh.workers)) : Double.infinity
         // What the dead worker's peers have of the step under way stays; where sums of leaves were spread, nothing does.
         let losesAll = sharding.state == .zero2 || sharding.state == .zero3
@@ -74,7 +74,7 @@ package struct RecoveryCost: Hashable, Sendable {
         guard source == .checkpoint else {
             // All over the replacement's link; but parities over all links at once.
             let carried = source == .parity ? parameters + (2 + views) * owned : bytes
-            seconds = interruption + carried * 8 / (link.gigabitsPerSecond * 1e9 * calibration.linkShare) + again
+            seconds = constants.detectSeconds + views * constants.reformSeconds + carried * 8 / (link.gigabitsPerSecond * 1e9 * calibration.linkShare) + again
             // Failures come at any time, also while another is being made good; then that begins anew.
             goodput = between.isFinite ? PortableMath.exp(-seconds / between) : 1
             return
@@ -82,7 +82,7 @@ package struct RecoveryCost: Hashable, Sendable {
         // Each worker writes what nobody else does.
         let read = Double(costs.maximum { sharding.restoredBytes($0) }) / constants.diskBytesPerSecond
         let state = Double(12 * costs.workers.filter { $0.data == 0 }.reduce(0) { $0 + $1.floats })
-        let persist = state / Double(costs.workers.count) / constants.diskBytesPerSecond, restart = interruption + constants.startSeconds + read
+        let persist = state / Double(costs.workers.count) / constants.diskBytesPerSecond, restart = constants.detectSeconds + constants.reformSeconds + constants.startSeconds + read
         let model = CheckpointCosts(blocking: constants.blockingSeconds, persist: persist, restart: restart, betweenFailures: min(between, 1e12))
         let least = max(1, Int((persist / step.total).rounded(.up)))
         let steps = checkpointSteps ?? (between.isFinite ? model.steps(of: step.total, from: least, to: max(least, Self.stepsMaximum), tolerance: 0.001) : Self.usualSteps)

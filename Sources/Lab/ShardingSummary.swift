@@ -95,7 +95,7 @@ package struct ShardingSummary: Sendable {
 }
 
 extension Calibration {
-    /// Fitted with `headway bench sharding`; README has the runs. Sockets are served by the processors that compute: what is
+    /// Fitted with `headway bench sharding`; README has the runs: halves of layers from `tp=2`, pages from `zero2` and `zero3`. Sockets are served by the processors that compute: what is
     /// hidden behind a microbatch is taken from it.
     package static var thisMachine: Calibration {
         var calibration = Calibration()

@@ -58,10 +58,9 @@ package struct ShardedModel: Hashable, Sendable {
 
     /// Floats of the token table on a rank.
     package func table(tensor: Int, rank: Int) -> Int { config.width * tokens(tensor: tensor, rank: rank) }
-
 }
 
 extension ModelConfig {
-    /// Layers of a pipeline stage: equal but for one; later stages, which hold fewer microbatches at a time, have the larger shares.
+    /// Layers of a pipeline stage: equal but for one. The last one, which holds one microbatch at a time, has one of the larger shares.
     package func layers(stage: Int, of stages: Int) -> Range<Int> { stage * layers / stages..<(stage + 1) * layers / stages }
 }

@@ -69,8 +69,8 @@ extension Launcher {
     /// Reading text and coming up may wait for a disk.
     static let diskFloorNanoseconds: UInt64 = 2_000_000_000
     static let startFloorNanoseconds: UInt64 = 10_000_000_000
-    /// How long everybody may wait for each other before it is clear that nobody will move.
-    static let deadlockNanoseconds: UInt64 = 20_000_000_000
+    /// How long everybody may wait for each other before it is clear that nobody will move: a message may be on its way for 60 s.
+    var deadlockNanoseconds: UInt64 { sendsMessages ? 90_000_000_000 : 20_000_000_000 }
     /// How many median steps of processor time a worker may use without doing anything else, and at least how long.
     static let spinSteps = 50.0
     static let spinFloorNanoseconds: UInt64 = 10_000_000_000
@@ -131,8 +131,8 @@ extension Launcher {
     /// Everybody waits, and nobody has anything to do: a fault of this program, and better said than waited for.
     private func checkDeadlock(at now: UInt64) throws {
         let watches = views.view.members.compactMap { members[$0] }.filter { $0.incident == nil }
-        guard !watches.isEmpty, !shared.stopRequested, writer == nil, watches.allSatisfy({ !$0.watch.isWorking && now - min(now, $0.watch.since) > Self.deadlockNanoseconds }) else { return }
-        throw UserError(.runFailed, "all \(watches.count) workers have waited for each other for \(Self.deadlockNanoseconds / 1_000_000_000) s in step \(step): this is a mistake in headway; please report it")
+        guard !watches.isEmpty, !shared.stopRequested, writer == nil, watches.allSatisfy({ !$0.watch.isWorking && now - min(now, $0.watch.since) > deadlockNanoseconds }) else { return }
+        throw UserError(.runFailed, "all \(watches.count) workers have waited for each other for \(deadlockNanoseconds / 1_000_000_000) s in step \(step): this is a mistake in headway; please report it")
     }
 
     /// How long a worker that has something to do has done nothing new: standing still, and on a processor. Nil for one

@@ -343,6 +343,16 @@ final class MessageExchange: GradientExchange {
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
     private func settle(_ step: Int) throws {
+        do {
+            try meet(step)
+        } catch let over as TurnIsOver {
+            // In the next attempt nobody takes up what was settled in part: the end of these channels tells the others.
+            drop()
+            throw over
+        }
+    }
+
+    private func meet(_ step: Int) throws {
         try exchanging(step) {
             context.enter(.regroup, step)
             // What was begun with other owners cannot be taken back.
@@ -394,7 +404,7 @@ final class MessageExchange: GradientExchange {
     private func form(with leavers: [Int] = []) throws -> Channels {
         drop()
         let view = shared.view, members = shared.members, everybody = members + leavers
-        guard let rank = everybody.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view else { throw Disturbed() }
+        guard let rank = everybody.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view, leavers.isEmpty || shared.leavers == leavers else { throw Disturbed() }
         let group = try place.group(rank: rank, size: everybody.count)
         let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
         try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
@@ -426,7 +436,9 @@ final class MessageExchange: GradientExchange {
         let sources = all.indices.filter { all[$0][4] == 1 }
         if sharding != .zero3 { for to in channels.members.indices where all[to][4] == 0 { transfers.addParameters(from: sources, to: to) } }
         // What one has lost can be had from the others' parity, if all of them have it.
-        if let plan = plans.compactMap({ $0 }).first { transfers.restore(plan, missing: plan.missing(from: channels.slots, plans, has: has)) }
+        // Where only some came to a new parity, the one that most have counts.
+        let found = deposited ? [] : plans.compactMap { $0 }.map { (plan: $0, missing: $0.missing(from: channels.slots, plans, has: has)) }
+        if let (plan, missing) = found.min(by: { $0.missing.count < $1.missing.count }) { transfers.mayRestore(plan, missing: missing) }
         for to in channels.members.indices { transfers.addKept(to: to) { keeps(channels, to, $0) } }
         if transfers.isLost { return true }
         try look(at: transfers, channels)

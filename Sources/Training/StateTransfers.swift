@@ -34,7 +34,7 @@ package struct StateTransfers {
     }
 
     /// Chunks that nobody has are taken from the parity, if it is one member that has lost them.
-    package mutating func restore(_ plan: StripePlan, missing: [Int]) {
+    package mutating func mayRestore(_ plan: StripePlan, missing: [Int]) {
         if missing.count == 1 { lost = (missing[0], plan) }
     }
 

@@ -48,7 +48,7 @@ import Training
         let missing = plan.missing(from: slots, [plan, plan], has: has)
         #expect(missing == [1] && plan.missing(from: slots, [plan, nil], has: has) == [1, 4] && plan.missing(from: slots, [plan, plan]) { $0 == 0 && has($0, $1) } == [1, 4])
         var transfers = StateTransfers(layout, slots: slots, owners: owners(2), deposited: false, has: has)
-        transfers.restore(plan, missing: missing)
+        transfers.mayRestore(plan, missing: missing)
         for to in 0..<2 { transfers.addKept(to: to) { self.owners(2)[$0] == to } }
         #expect(!transfers.isLost && transfers.lost?.slot == 1 && transfers.restored == Set(plan.owners.indices.filter { plan.owners[$0] == 1 }))
         // A stripe that the receiver has restored itself needs no transfer.
@@ -57,7 +57,7 @@ import Training
             for chunk in transfers.restored where owners(2)[chunk] == to { #expect(layout.chunk(chunk).allSatisfy { kept[$0] == (own.contains($0) ? 0 : 1) }) }
         }
         transfers = StateTransfers(layout, slots: slots, owners: owners(2), deposited: false, has: has)
-        transfers.restore(plan, missing: [1, 4])
+        transfers.mayRestore(plan, missing: [1, 4])
         transfers.addKept(to: 0) { plan.owners[$0] == 1 }
         #expect(transfers.isLost && transfers.lost == nil)
     }
