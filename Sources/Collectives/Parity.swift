@@ -106,7 +106,7 @@ package final class Parity {
     ///   - slots: of the group's ranks.
     ///   - vectors: the state's, whole.
     package func make(
-        _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void
+        _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void = { _ in }
     ) throws {
         dropNext()
         try add(plan, plan.members, group, slots: slots, vectors, into: sums[1 - generation], activity)
@@ -116,7 +116,7 @@ package final class Parity {
     /// Writes into the vectors what the lost member's stripe here was. All others of the committed plan call it, each with
     /// its own floats in the vectors. What was made beside it is gone.
     package func restore(
-        _ lost: Int, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void
+        _ lost: Int, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void = { _ in }
     ) throws {
         let scratch = sums[1 - generation]
         dropNext()
@@ -188,7 +188,7 @@ package final class Parity {
         stride(from: 0, to: length, by: ShardingCosts.sliceFloats).enumerated().map { ($0.offset, $0.element..<min($0.element + ShardingCosts.sliceFloats, length)) }
     }
 
-    /// Pieces of a slice begin at different places of it. (Kind 15; `TensorPeers` has 13, `MessageExchange` 2 to 5 and 14.)
+    /// Pieces of a slice begin at different places of it. (Kind 15; `TensorPeers` has 13, `MessageExchange` and `StateHoldings` 2 to 5 and 14.)
     private static func tag(_ slice: Int, _ part: Int, _ piece: StripePlan.Piece) -> UInt64 {
         15 << 60 | UInt64(slice) << 24 | UInt64(piece.at % ShardingCosts.sliceFloats) << 4 | UInt64(part)
     }

@@ -13,11 +13,9 @@ final class MessageExchange: GradientExchange {
     private let context: StepContext
     private let shared: SharedState, config: RunConfig
     private let sharding: Sharding.State, redundancy: Sharding.Redundancy
-    private let configurationWord: UInt64
     private let place: MeetingPlace
-    private let state: OwnState
-    /// Of what only its owner has, where that is what a loss is made good from.
-    private let parity: Parity?
+    private let holdings: StateHoldings
+    private var state: OwnState { holdings.state }
     /// The mean gradient of the step, where this worker has it: a vector that the node store has to spare, while it is needed.
     private var reduced: PrivateMemory?
     private let store: NodeStore
@@ -30,10 +28,6 @@ final class MessageExchange: GradientExchange {
     private var early: Result<Reduction, any Error>?
     private var lastMerge: NodeStore.Merge?
 
-    /// Chunks whose moments this worker holds; and those whose next ones the update of the turn under way has made.
-    private var holdsMoments = Array(repeating: false, count: SharedLayout.chunkCount)
-    private var updated = Array(repeating: false, count: SharedLayout.chunkCount)
-
     /// The turn that `store` holds leaves of.
     private var storeTurn = -1
     private var channels: Channels?
@@ -41,7 +35,7 @@ final class MessageExchange: GradientExchange {
     private var before: [Int] = []
 
     /// A group and the plan it works by.
-    private struct Channels {
+    struct Channels {
         let group: MessageGroup
         let view: Int
         /// Slots by rank: the view's members, then those who leave.
@@ -49,8 +43,6 @@ final class MessageExchange: GradientExchange {
         /// Ranks, by chunk.
         let owners: [Int]
         let segments: [Segment]
-        /// Whether all members have the plan's parity of the committed state, or need none.
-        var isProtected = false
         var slots: [Int] { members + leavers }
         var rank: Int { group.rank }
         var hasLeavers: Bool { !leavers.isEmpty }
@@ -58,21 +50,14 @@ final class MessageExchange: GradientExchange {
 
     init(_ context: StepContext, _ options: SessionOptions, blocks: [Range<Int>], identity: UInt64) throws {
         (self.context, shared, config) = (context, context.shared, context.config)
-        (sharding, redundancy, configurationWord) = (options.sharding, options.redundancy, identity)
+        (sharding, redundancy) = (options.sharding, options.redundancy)
         place = try MeetingPlace(context, options)
-        let layout = context.shared.layout, hasCopies = options.sharding == .zero1 || options.sharding == .zero2
-        state = OwnState(context, copied: hasCopies ? (0..<SharedLayout.chunkCount).map { layout.chunk($0) } : [])
-        parity = options.redundancy == .parity ? Parity(layout, parts: options.sharding == .zero3 ? 3 : 2) : nil
-        let floats = context.shared.layout.parameterFloats
+        holdings = StateHoldings(context, options, identity: identity)
+        let layout = context.shared.layout, floats = layout.parameterFloats
         store = NodeStore(floats: floats)
-        levels = (0...context.shared.layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
+        levels = (0...layout.leaves.trailingZeroBitCount).map { _ in PrivateMemory(floats: floats) }
         gradient = PrivateMemory(floats: floats, givenBackOften: true)
         (self.blocks, chunkBlocks, isTied) = (blocks, layout.chunkBlocks(blocks), context.config.model.tied)
-        // What a worker does not have cannot be struck.
-        state.struck = { [unowned self] part in
-            let held = keptParts.contains(part) ? holdsMoments.indices.filter { holdsMoments[$0] && !layout.chunk($0).isEmpty } : []
-            return held.isEmpty ? layout.parameterFloats / 2 : layout.chunk(held[held.count / 2]).lowerBound
-        }
     }
 
     private var layout: SharedLayout { shared.layout }
@@ -86,7 +71,7 @@ final class MessageExchange: GradientExchange {
     // MARK: A turn
 
     func begin(_ step: Int) throws {
-        try takeCommit(step)
+        try holdings.takeCommit(step)
         try place.awaitTurn()
         if storeTurn != context.turn {
             // Messages of an attempt that is over are under way.
@@ -95,16 +80,14 @@ final class MessageExchange: GradientExchange {
             reduced = nil
             store.removeAll()
             storeTurn = context.turn
-            state.dropNext()
-            parity?.dropNext()
-            updated = updated.map { _ in false }
+            holdings.dropNext()
         }
         // Somebody may wait for a message that is not to come: the end of the old channels tells it.
         if isDisturbed { drop() }
         if cannotWait(step) { try settle(step) }
         rounds?.parameters = state.current(0)
         if sharding.isInRounds { place.passesBegin() }
-        try state.deposit(step, owned: owned)
+        try state.deposit(step, owned: holdings.owned)
     }
 
     /// Whether members of another view must meet before anything is computed; all else can wait for the exchange.
@@ -115,21 +98,6 @@ final class MessageExchange: GradientExchange {
         guard isDisturbed || ownersMoved else { return false }
         // Nobody exchanges anything any more, and what the owners have is asked for; whoever leaves waits to hand over.
         return sharding.isInRounds || step == config.steps || sharding != .ddp && isDisturbed && !shared.leavers.isEmpty
-    }
-
-    /// The chunks that are this worker's to deposit, as far as it has them: also while no group is formed. Of chunks that have
-    /// no floats nothing is held.
-    private var owned: [Int] {
-        holdsMoments.indices.filter { shared.reductions.owner(of: $0) == context.slot && (holdsMoments[$0] || layout.chunk($0).isEmpty) }
-    }
-
-    private func takeCommit(_ step: Int) throws {
-        if try state.takeCommit(step) { noteUpdated() }
-    }
-
-    private func noteUpdated() {
-        for chunk in holdsMoments.indices { holdsMoments[chunk] = holdsMoments[chunk] && updated[chunk] }
-        parity?.advance()
     }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
@@ -183,7 +151,7 @@ final class MessageExchange: GradientExchange {
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
             let reduced = self.reduced ?? store.take()
             self.reduced = reduced
-            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { [self] in keeps(owner: $0, $1, of: channels.group.size) }
+            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { [holdings] in holdings.keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) {
                 spreading.send(segment)
@@ -237,20 +205,20 @@ final class MessageExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, next = state.next
             let size = channels.group.size, rank = channels.rank
-            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) { [self] in
-                sharding != .zero3 && !keeps(owner: $0, $1, of: size)
+            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) { [sharding, holdings] in
+                sharding != .zero3 && !holdings.keeps(owner: $0, $1, of: size)
             }
             let mine = channels.owners.indices.filter { channels.owners[$0] == rank }
             var prints = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             // The own ones first: others wait for them.
-            for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && keeps(owner: $0.owner, rank, of: size) }) {
+            for segment in channels.segments.filter({ $0.owner == rank }) + channels.segments.filter({ $0.owner != rank && holdings.keeps(owner: $0.owner, rank, of: size) }) {
                 let isDoubled = segment.owner == rank || sharding != .ddp
                 for chunk in segment.chunks {
                     let range = layout.chunk(chunk)
                     // Whoever computes with it looks, not only who owns it.
                     if state.isDamaged(chunk) { try context.reportDamage(chunk) }
                     context.update(chunk, constants, gradient: reduced.base, from: state.current, into: next)
-                    updated[chunk] = true
+                    holdings.hasUpdated(chunk)
                     if isDoubled { prints[chunk] = fingerprint(next, range: range) }
                     if segment.owner == rank { shared.setFingerprint(chunk, generation: sharedNext, prints[chunk]) }
                 }
@@ -258,7 +226,7 @@ final class MessageExchange: GradientExchange {
                 context.faults.strike(.update, step: step)
             }
             if redundancy == .shadow, size > 1 { try compare(prints, channels) }
-            if parity != nil { try protect(channels) { context.enter($0 == .adding ? .update : .transfer, step) } }
+            try holdings.protectNext(channels) { context.enter($0 == .adding ? .update : .transfer, step) }
             // Chunks that have no floats belong to somebody, too.
             for chunk in mine where layout.chunk(chunk).isEmpty {
                 shared.setFingerprint(chunk, generation: sharedNext, fingerprint(next, range: layout.chunk(chunk)))
@@ -277,10 +245,10 @@ final class MessageExchange: GradientExchange {
     }
 
     func leave(_ step: Int) throws {
-        if try state.takeLastCommit() { noteUpdated() }
+        try holdings.takeLastCommit()
         let step = SharedState.step(of: context.turn)
         if sharding != .ddp, state.step == step, shared.leavers.contains(context.slot) { try handOver(step) }
-        try state.depositLast(owned: owned)
+        try state.depositLast(owned: holdings.owned)
         place.leave(channels.map { [$0.group] } ?? [])
     }
 
@@ -288,8 +256,9 @@ final class MessageExchange: GradientExchange {
     private func handOver(_ step: Int) throws {
         context.enter(.regroup, step)
         do {
-            channels = try form(with: shared.leavers)
-            if try !share(step) { try protectCommitted() }
+            let formed = try form(with: shared.leavers)
+            channels = formed
+            if try !holdings.share(formed, step) { try holdings.protectCommitted(formed) }
         } catch is MessageFailure {
         } catch is Disturbed {
         } catch is TurnIsOver {
@@ -300,7 +269,7 @@ final class MessageExchange: GradientExchange {
     // MARK: Groups
 
     private enum Tag {
-        static let hello: UInt64 = 2 << 60, squares: UInt64 = 3 << 60, transfer: UInt64 = 4 << 60, prints: UInt64 = 5 << 60, protected: UInt64 = 14 << 60
+        static let squares: UInt64 = 3 << 60, prints: UInt64 = 5 << 60
     }
 
     /// Whether the launcher has given chunks to others since the group was formed.
@@ -308,15 +277,6 @@ final class MessageExchange: GradientExchange {
         guard let channels else { return true }
         return channels.owners.indices.contains { channels.members[channels.owners[$0]] != shared.reductions.owner(of: $0) }
     }
-
-    /// Of (θ, m, v) those that only their keepers have.
-    private var keptParts: Range<Int> { sharding == .zero3 ? 0..<3 : 1..<3 }
-
-    /// Whether a rank keeps the moments of what `owner` owns, and so makes its updates.
-    private func keeps(owner: Int, _ rank: Int, of size: Int) -> Bool {
-        sharding == .ddp || owner == rank || redundancy == .shadow && (owner + 1) % size == rank
-    }
-    private func keeps(_ channels: Channels, _ rank: Int, _ chunk: Int) -> Bool { keeps(owner: channels.owners[chunk], rank, of: channels.members.count) }
 
     /// What an owner and its partner made of the same chunk must be the same; else nobody votes.
     private func compare(_ prints: [UInt64], _ channels: Channels) throws {
@@ -360,30 +320,30 @@ final class MessageExchange: GradientExchange {
             if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
                 channels = try form(with: shared.leavers)
                 try takePossession(step)
-                try protectCommitted()
             }
             channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
-            try takePossession(step)
-            try protectCommitted()
-            guard let formed = channels else { throw Disturbed() }
+            let formed = try takePossession(step)
             place.settled([formed.group], view: formed.view)
-            release(formed)
+            holdings.release(formed)
             guard sharding.isInRounds else { return }
-            let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { keeps(owner: $0, formed.rank, of: formed.group.size) }
+            let parts = BlockParts(layout, blocks: blocks, owners: formed.owners, size: formed.group.size) { holdings.keeps(owner: $0, formed.rank, of: formed.group.size) }
             rounds = RoundPeers(formed.group, parts, gathers: sharding == .zero3, isTied: isTied, parameters: state.current(0),
                 gradient: gradient, levels: levels, waiting: { [place] in place.passWaits($0) }, isFull: { [place] in place.noteMemory() })
         }
     }
 
     /// Everybody gets what the plan has it keep, or nobody goes on.
-    private func takePossession(_ step: Int) throws {
-        guard try !share(step) else {
-            let view = channels?.view
+    @discardableResult
+    private func takePossession(_ step: Int) throws -> Channels {
+        guard let channels else { throw Disturbed() }
+        guard try !holdings.share(channels, step) else {
             shared.reportLostState(turn: context.turn)
             context.ringDoorbell()
-            try context.wait { shared.stopRequested || shared.view != view }
+            try context.wait { shared.stopRequested || shared.view != channels.view }
             throw Disturbed()
         }
+        try holdings.protectCommitted(channels)
+        return channels
     }
 
     /// The same group with the plan as it is now.
@@ -409,122 +369,5 @@ final class MessageExchange: GradientExchange {
         let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
         try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
         return Channels(group: group, view: view, members: members, leavers: leavers, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
-    }
-
-    /// Members say who they are, what they know and what they hold, and send each other what somebody lacks.
-    /// - Returns: whether a part of the state is lost.
-    private func share(_ step: Int) throws -> Bool {
-        guard let channels else { throw Disturbed() }
-        let ownersWord = channels.owners.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
-        var bits = Array(repeating: UInt64(0), count: SharedLayout.chunkCount / 64)
-        if state.step == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
-        let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, state.step == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
-            + (parity.map { (state.step == step ? $0.plan : nil)?.words ?? Array(repeating: 0, count: StripePlan.wordCount) } ?? [])
-        let all = try channels.group.exchange(hello, tag: Tag.hello)
-        if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
-            throw UserError(.badInput, "rank \(other) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
-        }
-        // Somebody is already further, or not as far: the launcher has changed something in between.
-        if all.contains(where: { $0[1...3] != hello[1...3] }) { throw MessageFailure.peer("a member has another plan") }
-        func has(_ rank: Int, _ chunk: Int) -> Bool { all[rank][6 + chunk / 64] >> UInt64(chunk % 64) & 1 == 1 }
-        let deposited = all.allSatisfy { $0[5] == 1 }, plans = parity == nil ? [] : all.map { StripePlan(words: $0[(6 + bits.count)...], layout) }
-        // While the deposit has all of this state it needs no more.
-        let stripes = stripes(channels)
-        self.channels!.isProtected = parity == nil || deposited || stripes == nil || plans.prefix(channels.members.count).allSatisfy { $0 == stripes }
-
-        var transfers = StateTransfers(layout, slots: channels.slots, owners: channels.owners, deposited: deposited, has: has)
-        let sources = all.indices.filter { all[$0][4] == 1 }
-        if sharding != .zero3 { for to in channels.members.indices where all[to][4] == 0 { transfers.addParameters(from: sources, to: to) } }
-        // What one has lost can be had from the others' parity, if all of them have it.
-        // Where only some came to a new parity, the one that most have counts.
-        let found = deposited ? [] : plans.compactMap { $0 }.map { (plan: $0, missing: $0.missing(from: channels.slots, plans, has: has)) }
-        if let (plan, missing) = found.min(by: { $0.missing.count < $1.missing.count }) { transfers.mayRestore(plan, missing: missing) }
-        for to in channels.members.indices { transfers.addKept(to: to) { keeps(channels, to, $0) } }
-        if transfers.isLost { return true }
-        try look(at: transfers, channels)
-        if let (lost, plan) = transfers.lost, !transfers.restored.isEmpty, plan.members.contains(context.slot), lost != context.slot {
-            try parity!.restore(lost, plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
-        }
-        try carry(transfers, channels)
-        if state.step != step { state.hold(step) }
-        for chunk in channels.owners.indices where keeps(channels, channels.rank, chunk) {
-            // A parity that is not what it was shows only now: it was all that there is.
-            if transfers.restored.contains(chunk), state.isDamaged(chunk) {
-                if sharding != .zero3, state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
-                return true
-            }
-            holdsMoments[chunk] = true
-        }
-        return false
-    }
-
-    /// What is handed on, or restores what another has lost, is looked at first: it would pass as good there.
-    private func look(at transfers: StateTransfers, _ channels: Channels) throws {
-        for transfer in transfers.all where transfer.from == channels.rank {
-            for chunk in channels.owners.indices where layout.chunk(chunk).overlaps(transfer.floats) {
-                if holdsMoments[chunk] ? state.isDamaged(chunk) : transfer.part == .parameters && state.isCopyDamaged(chunk) { try context.reportDamage(chunk) }
-            }
-        }
-        guard let plan = transfers.lost?.plan, !transfers.restored.isEmpty else { return }
-        for chunk in plan.owners.indices where plan.owners[chunk] == context.slot && holdsMoments[chunk] && state.isDamaged(chunk) { try context.reportDamage(chunk) }
-    }
-
-    private func carry(_ transfers: StateTransfers, _ channels: Channels) throws {
-        let memories = (0..<3).map { state.current($0) }
-        let regions = try memories.map { memory in try channels.slots.map { _ in try channels.group.region(memory.base, bytes: memory.count * 4) } }
-        let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
-        for (index, transfer) in transfers.all.enumerated() {
-            for part in transfer.part == .parameters ? 0..<1 : keptParts {
-                let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
-                if transfer.to == channels.rank {
-                    if let from = transfer.from {
-                        regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
-                    } else {
-                        state.load(transfer.floats, part: part)
-                    }
-                } else if transfer.from == channels.rank {
-                    leaving[part].send(to: transfer.to, tag: tag, offset: offset, bytes: bytes)
-                }
-            }
-        }
-        for region in regions.joined() { try region.finishReceives() }
-        for region in leaving { try region.finishSends() }
-    }
-
-    private func stripes(_ channels: Channels) -> StripePlan? {
-        channels.members.count > 1 ? StripePlan(members: channels.members, owners: channels.owners.map { channels.members[$0] }, layout) : nil
-    }
-
-    /// Makes the parity of the next state, if there is anybody to have it.
-    private func protect(_ channels: Channels, activity: (ExchangeActivity) -> Void) throws {
-        guard let plan = stripes(channels) else { return parity!.dropNext() }
-        try parity!.make(plan, channels.group, slots: channels.slots, keptParts.map { state.next($0) }, activity: activity)
-    }
-
-    /// Makes that of the committed state where its owners are others now. Until all have it the one before is good, and who
-    /// leaves stays.
-    private func protectCommitted() throws {
-        guard let parity, let channels, !channels.isProtected, let plan = stripes(channels) else { return }
-        if !channels.leavers.contains(context.slot) {
-            for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && state.isDamaged(chunk) { try context.reportDamage(chunk) }
-            try parity.make(plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) }, activity: { _ in })
-        }
-        _ = try channels.group.exchange([0], tag: Tag.protected)
-        parity.advance()
-    }
-
-    /// Gives back the memory of moments that others keep.
-    private func release(_ channels: Channels) {
-        guard sharding != .ddp else { return }
-        var first: Int?
-        for chunk in 0...channels.owners.count {
-            if chunk < channels.owners.count, !keeps(channels, channels.rank, chunk) {
-                first = first ?? chunk
-                holdsMoments[chunk] = false
-            } else if let from = first {
-                state.release(layout.chunk(from).lowerBound..<layout.chunk(chunk - 1).upperBound, parts: keptParts)
-                first = nil
-            }
-        }
     }
 }
