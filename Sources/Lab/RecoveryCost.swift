@@ -51,7 +51,7 @@ package struct RecoveryCost: Hashable, Sendable {
         let views = constants.startSeconds > 0 ? 2.0 : 1
         let between = failuresPerHour > 0 ? 3600 / (failuresPerHour * Double(sharding.mesh.workers)) : Double.infinity
         // What the dead worker's peers have of the step under way stays; where sums of leaves were spread, nothing does.
-        let losesAll = sharding.state == .zero2 || sharding.state == .zero3
+        let losesAll = sharding.state.isInRounds
         var again = losesAll ? step.gradients / 2 : max(step.leafLatency / 2, step.gradients / 2 / Double(W))
         if constants.startSeconds > 0 {
             // The others do its share of the step, of that which is begun anew too, and of those until it is replaced.

@@ -103,7 +103,7 @@ private struct StepModel {
     private mutating func addLeaves() {
         let pieces = pieces(stage: 0), rounds = costs.maximum(\.leaves), nodes = costs.maximum(\.nodes), tied = costs.model.config.tied
         // ddp and zero1 send from sums that stay where they are.
-        let travels = sharding.state == .zero2 || sharding.state == .zero3
+        let travels = sharding.state.isInRounds
         var passes: [StepTimeline.Pass] = []
         for round in 0..<rounds {
             passes.append(StepTimeline.Pass(compute: calibration.leafSeconds))

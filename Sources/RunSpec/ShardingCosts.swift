@@ -169,7 +169,7 @@ private struct Group {
         table = 4 * model.table(tensor: mesh.tensor, rank: tensor)
         ownersCounter = ShardingCosts.counterPeak(0..<model.leaves)
         // Every block is cut among all owners; under ddp and zero1 that comes to the same share of the whole, but for lines.
-        let byBlock = sharding.state == .zero2 || sharding.state == .zero3
+        let byBlock = sharding.state.isInRounds
         let shares = (byBlock ? blocks : [blocks.reduce(0, +)]).map { ShardingCosts.owned($0, among: mesh.data) }
         workers = (0..<mesh.data).map { data in
             let mine = shares.map { $0[data] }

@@ -17,8 +17,8 @@ import RunSpec
 final class GroupExchange: GradientExchange {
     /// How a group computes.
     enum Work {
-        /// (with the ranks of the stage, where it has several)
-        case pipeline(Pipeline, TensorPeers?)
+        /// (with the ranks of the stage)
+        case pipeline(Pipeline, TensorPeers)
         case ranks(TensorPeers)
     }
 
@@ -311,8 +311,7 @@ final class GroupExchange: GradientExchange {
     private func work(_ stages: MessageGroup, _ ranks: MessageGroup) throws -> Work {
         let waiting = { [place] in place.passWaits($0) }
         // Rows of the residual stream, or two sums for each row of logits.
-        let peers = ranks.size > 1 ? try TensorPeers(ranks, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting) : nil
-        if stages.size == 1, let peers { return .ranks(peers) }
-        return .pipeline(try Pipeline(stages, transformers, table: table, waiting: waiting), peers)
+        let peers = try TensorPeers(ranks, longest: transformers[0].rows * max(2, config.model.width), waiting: waiting)
+        return stages.size == 1 ? .ranks(peers) : .pipeline(try Pipeline(stages, transformers, table: table, waiting: waiting), peers)
     }
 }

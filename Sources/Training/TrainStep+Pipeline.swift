@@ -6,7 +6,7 @@ import RunSpec
 
 /// A stage's part in a step: its layers of all microbatches of its group.
 extension TrainStep {
-    func computeInPipeline<P: Peers>(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
+    func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
         try evaluateInPipeline(step, due, exchange, pipeline, peers)
         let leaves = exchange.leaves
         // (index): what the forward pass took.
@@ -27,7 +27,7 @@ extension TrainStep {
         if turn != shared.turn { throw TurnIsOver() }
     }
 
-    private func forward<P: Peers>(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
+    private func forward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
         context.enter(.input, step, leaf)
         // The last stage goes back at once: the targets stay.
         if pipeline.isFirst || pipeline.isLast { data.fill(step: step, leaf: leaf) }
@@ -42,7 +42,7 @@ extension TrainStep {
         context.enter(.glue, step)
     }
 
-    private func backward<P: Peers>(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
+    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
         let gradient = exchange.takeGradient()
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
@@ -62,7 +62,7 @@ extension TrainStep {
         context.faults.strike(.publish, step: step)
     }
 
-    func evaluateInPipeline<P: Peers>(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: P) throws {
+    func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
         let units = exchange.units(due), heldOut = shared.layout.heldOut
         pipeline.begin(units.count, isTraining: false)
         for (index, unit) in units.enumerated() {
@@ -76,14 +76,14 @@ extension TrainStep {
             pipeline.sendOutput(index)
             if pipeline.isLast {
                 let losses = try data.losses(transformer, parameters: exchange.parameters, peers: peers)
-                if !exchange.tellsResults {
-                    // Another rank of the stage does.
-                } else if isValidation {
-                    shared.setEvaluationResult(unit, LossSum(nats: losses.reduce(0, +), tokens: tokens))
-                } else {
-                    for (row, nats) in losses.enumerated() { shared.setProbeLoss(probe * losses.count + row, nats) }
+                if exchange.tellsResults {
+                    if isValidation {
+                        shared.setEvaluationResult(unit, LossSum(nats: losses.reduce(0, +), tokens: tokens))
+                    } else {
+                        for (row, nats) in losses.enumerated() { shared.setProbeLoss(probe * losses.count + row, nats) }
+                    }
+                    shared.evaluations.markDone(unit, turn: turn)
                 }
-                if exchange.tellsResults { shared.evaluations.markDone(unit, turn: turn) }
             }
             pipeline.isDone(index)
         }

@@ -74,8 +74,7 @@ final class TrainStep {
             noteDrain()
             return try exchange.exchanging(step) {
                 switch work {
-                case .pipeline(let pipeline, nil): try computeInPipeline(step, due, exchange, pipeline, Alone())
-                case .pipeline(let pipeline, let peers?): try computeInPipeline(step, due, exchange, pipeline, peers)
+                case .pipeline(let pipeline, let peers): try computeInPipeline(step, due, exchange, pipeline, peers)
                 case .ranks(let peers): try computeTogether(step, due, exchange, peers)
                 }
             }
@@ -236,8 +235,7 @@ final class TrainStep {
             if !shared.evaluations.allDone(turn: turn, in: due) {
                 try exchange.exchanging(step) {
                     switch work {
-                    case .pipeline(let pipeline, nil): try evaluateInPipeline(step, due, exchange, pipeline, Alone())
-                    case .pipeline(let pipeline, let peers?): try evaluateInPipeline(step, due, exchange, pipeline, peers)
+                    case .pipeline(let pipeline, let peers): try evaluateInPipeline(step, due, exchange, pipeline, peers)
                     case .ranks(let peers): try evaluateTogether(step, due, exchange, peers)
                     }
                 }
