@@ -116,11 +116,11 @@ package final class Parity {
     /// Writes into the vectors what the lost member's stripe here was. All others of the committed plan call it, each with
     /// its own floats in the vectors. What was made beside it is gone.
     package func restore(
-        _ lost: Int, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory], activity: (ExchangeActivity) -> Void = { _ in }
+        _ lost: Int, _ plan: StripePlan, _ group: MessageGroup, slots: [Int], _ vectors: [PrivateMemory]
     ) throws {
         let scratch = sums[1 - generation]
         dropNext()
-        try add(plan, plan.members.filter { $0 != lost }, group, slots: slots, vectors, into: scratch, activity)
+        try add(plan, plan.members.filter { $0 != lost }, group, slots: slots, vectors, into: scratch) { _ in }
         for (part, vector) in vectors.enumerated() {
             for piece in plan.stripe(of: lost, at: slots[group.rank]) {
                 let to = vector.base + piece.floats.lowerBound

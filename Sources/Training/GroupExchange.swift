@@ -1,6 +1,4 @@
 import Collectives
-import CSystem
-import Glibc
 import Kernels
 import Ledger
 import Model

@@ -1,6 +1,4 @@
 import Collectives
-import CSystem
-import Glibc
 import Kernels
 import Ledger
 import RunSpec
@@ -151,7 +149,7 @@ final class MessageExchange: GradientExchange {
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
             let reduced = self.reduced ?? store.take()
             self.reduced = reduced
-            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { [holdings] in holdings.keeps(owner: $0, $1, of: channels.group.size) }
+            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { holdings.keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) {
                 spreading.send(segment)
@@ -205,7 +203,7 @@ final class MessageExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, next = state.next
             let size = channels.group.size, rank = channels.rank
-            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) { [sharding, holdings] in
+            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) {
                 sharding != .zero3 && !holdings.keeps(owner: $0, $1, of: size)
             }
             let mine = channels.owners.indices.filter { channels.owners[$0] == rank }
@@ -332,7 +330,7 @@ final class MessageExchange: GradientExchange {
         }
     }
 
-    /// Everybody gets what the plan has it keep, or nobody goes on.
+    /// Everybody gets what the plan has it keep, and its parity, or nobody goes on.
     @discardableResult
     private func takePossession(_ step: Int) throws -> Channels {
         guard let channels else { throw Disturbed() }

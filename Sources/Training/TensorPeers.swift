@@ -4,7 +4,8 @@ import Model
 
 /// The tensor-parallel ranks of a data-parallel group, for one group of messages: each computes its share of every layer of
 /// the same microbatch, in lockstep. Summands are added up in the order of ranks, so that all have the same bits: of two ranks
-/// each sends its own to the other; of more each adds up its part of the vector and sends the others what came out.
+/// each sends its own to the other; of more each adds up its part of the vector and sends the others what came out. Of one
+/// there is nothing to add up.
 final class TensorPeers: Peers {
     typealias Failure = any Error
 
@@ -36,6 +37,7 @@ final class TensorPeers: Peers {
     func gradientIsComplete(block: Int) {}
 
     func sum(_ values: UnsafeMutablePointer<Float>, count: Int) throws {
+        if degree == 1 { return }
         if degree > 2, count >= degree { return try sumInParts(values, count) }
         try gather(values, count)
         Rows.add(values, place(0), place(1), rows: 1, width: count)
@@ -57,6 +59,7 @@ final class TensorPeers: Peers {
     private func part(_ rank: Int, of count: Int) -> Range<Int> { count * rank / degree..<count * (rank + 1) / degree }
 
     func max(_ values: UnsafeMutablePointer<Float>, count: Int) throws {
+        if degree == 1 { return }
         try gather(values, count)
         values.update(from: place(0), count: count)
         for rank in 1..<degree {

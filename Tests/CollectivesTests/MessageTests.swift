@@ -110,14 +110,14 @@ struct MessageTests {
                 }
                 // The committed one counts, not the one that is being made.
                 fill(1)
-                try parity.make(plan, group, slots: members, vectors) { _ in }
+                try parity.make(plan, group, slots: members, vectors)
                 parity.advance()
                 fill(2)
-                try parity.make(plan, group, slots: members, vectors) { _ in }
+                try parity.make(plan, group, slots: members, vectors)
                 parity.dropNext()
                 fill(1)
                 guard slot != lost else { return 0 }
-                try parity.restore(lost, plan, group, slots: members, vectors) { _ in }
+                try parity.restore(lost, plan, group, slots: members, vectors)
                 return plan.stripe(of: lost, at: slot).flatMap(\.floats).count { at in (0..<2).contains { vectors[$0].base[at] != Self.value(2 + $0, at) } }
             }
             #expect(wrong.allSatisfy { $0 == 0 }, "\(wrong) floats are not what slot \(lost) had")
