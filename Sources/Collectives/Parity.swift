@@ -188,9 +188,9 @@ package final class Parity {
         stride(from: 0, to: length, by: ShardingCosts.sliceFloats).enumerated().map { ($0.offset, $0.element..<min($0.element + ShardingCosts.sliceFloats, length)) }
     }
 
-    /// Pieces of a slice begin at different places of it. (Kind 15; `TensorPeers` has 13, `MessageExchange` and `StateHoldings` 2 to 5 and 14.)
+    /// Pieces of a slice begin at different places of it.
     private static func tag(_ slice: Int, _ part: Int, _ piece: StripePlan.Piece) -> UInt64 {
-        15 << 60 | UInt64(slice) << 24 | UInt64(piece.at % ShardingCosts.sliceFloats) << 4 | UInt64(part)
+        MessageKind.stripe.tag(slice, piece.at % ShardingCosts.sliceFloats << 2 | part)
     }
 
     private static func add(_ from: UnsafePointer<Float>, to sum: UnsafeMutablePointer<Float>, count: Int) {

@@ -63,7 +63,7 @@ package final class Reduction {
             landing.append(try peers.indices.map { try group.region(part(place, $0, 0), bytes: max(parts[$0] * longest * 4, 4)) })
             for (p, peer) in peers.enumerated() {
                 for node in 0..<parts[p] {
-                    landing[place][p].receive(from: peer, tag: Tag.of(own[place], node), offset: node * longest * 4, bytes: segments[own[place]].floats.count * 4)
+                    landing[place][p].receive(from: peer, tag: MessageKind.node.tag(own[place], node), offset: node * longest * 4, bytes: segments[own[place]].floats.count * 4)
                 }
             }
         }
@@ -81,7 +81,7 @@ package final class Reduction {
             for (p, peer) in peers.enumerated() where index < ready[p].count {
                 let segment = ready[p][index], floats = segments[segment].floats
                 isSent[segment] = true
-                for node in mine.indices { leaving[node].send(to: peer, tag: Tag.of(segment, node), offset: floats.lowerBound * 4, bytes: floats.count * 4) }
+                for node in mine.indices { leaving[node].send(to: peer, tag: MessageKind.node.tag(segment, node), offset: floats.lowerBound * 4, bytes: floats.count * 4) }
             }
         }
     }
@@ -126,17 +126,17 @@ package final class Reduction {
 /// ready arrives while this rank still makes its own.
 package struct Spreading {
     private let receivers: [Int], arriving: [MessageRegion], leaving: MessageRegion
-    private let segments: [Segment], kind: Int
+    private let segments: [Segment], kind: MessageKind
 
     /// - Parameter kind: keeps two apart that are under way at once.
-    package init(_ group: MessageGroup, _ segments: [Segment], _ vector: PrivateMemory, kind: Int, goes: (_ owner: Int, _ to: Int) -> Bool) throws {
+    package init(_ group: MessageGroup, _ segments: [Segment], _ vector: PrivateMemory, kind: MessageKind, goes: (_ owner: Int, _ to: Int) -> Bool) throws {
         let others = (1..<group.size).map { (group.rank + $0) % group.size }, senders = others.filter { goes($0, group.rank) }
         (receivers, self.segments, self.kind) = (others.filter { goes(group.rank, $0) }, segments, kind)
         arriving = try senders.map { _ in try group.region(vector.base, bytes: vector.count * 4) }
         leaving = try group.region(vector.base, bytes: vector.count * 4)
         for (region, peer) in zip(arriving, senders) {
             for (index, segment) in segments.enumerated() where segment.owner == peer {
-                region.receive(from: peer, tag: Tag.spread(index, kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
+                region.receive(from: peer, tag: kind.tag(index), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4)
             }
         }
     }
@@ -144,19 +144,13 @@ package struct Spreading {
     /// An own segment is there: it goes out.
     package func send(_ segment: Segment) {
         guard let index = segments.firstIndex(of: segment) else { preconditionFailure("no such segment: \(segment)") }
-        for peer in receivers { leaving.send(to: peer, tag: Tag.spread(index, kind), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4) }
+        for peer in receivers { leaving.send(to: peer, tag: kind.tag(index), offset: segment.floats.lowerBound * 4, bytes: segment.floats.count * 4) }
     }
 
     package func finish() throws {
         for region in arriving { try region.finishReceives() }
         try leaving.finishSends()
     }
-}
-
-/// Messages of one pair with the same tag come in the order they were sent in; within an exchange every one has its own.
-private enum Tag {
-    static func of(_ segment: Int, _ node: Int) -> UInt64 { 1 << 60 | UInt64(segment) << 20 | UInt64(node) }
-    static func spread(_ segment: Int, _ kind: Int) -> UInt64 { of(segment, (1 << 20 - 1) - kind) }
 }
 
 extension MessageGroup {
@@ -169,15 +163,15 @@ extension MessageGroup {
     }
 
     /// `words` of every rank, by rank; all have as many.
-    package func exchange(_ words: [UInt64], tag: UInt64) throws -> [[UInt64]] {
+    package func exchange(_ words: [UInt64], _ kind: MessageKind) throws -> [[UInt64]] {
         let count = words.count, peers = (0..<size).filter { $0 != rank }
         let all = UnsafeMutablePointer<UInt64>.allocate(capacity: size * count)
         defer { all.deallocate() }
         (all + rank * count).update(from: words, count: count)
         try withExtendedLifetime(peers.map { _ in try region(all, bytes: size * count * 8) }) { arriving in
-            for (region, peer) in zip(arriving, peers) { region.receive(from: peer, tag: tag, offset: peer * count * 8, bytes: count * 8) }
+            for (region, peer) in zip(arriving, peers) { region.receive(from: peer, tag: kind.tag(), offset: peer * count * 8, bytes: count * 8) }
             let leaving = try region(all, bytes: size * count * 8)
-            for peer in peers { leaving.send(to: peer, tag: tag, offset: rank * count * 8, bytes: count * 8) }
+            for peer in peers { leaving.send(to: peer, tag: kind.tag(), offset: rank * count * 8, bytes: count * 8) }
             for region in arriving { try region.finishReceives() }
             try leaving.finishSends()
         }

@@ -66,6 +66,9 @@ extension ShardingSummary {
             let turned = inversions
             texts.append(turned.isEmpty ? "Ranking: as predicted." : "Ranking: other than predicted: " + turned.map { "\($0.faster.choice) before \($0.slower.choice), \(Quantity.decimal(100 * $0.apart, 1)) % apart" }.joined(separator: "; ") + ".")
         }
+        if let widest = lines.max(by: { $0.spread ?? 0 < $1.spread ?? 0 }), let most = widest.spread, let alone = lines[0].spread {
+            texts.append("Noise: the rounds of one choice lie up to \(Quantity.decimal(100 * most, 1)) % of a step apart (\(widest.choice)), those of the single worker \(Quantity.decimal(100 * alone, 1)) %. What is less than that says nothing.")
+        }
         func farthest(_ measured: (Line) -> Double?, _ predicted: (Prediction) -> Double) -> Double? {
             lines.compactMap { line in measured(line).flatMap { found in line.predicted.map { abs(found / predicted($0) - 1) } } }.max()
         }
@@ -79,14 +82,14 @@ extension ShardingSummary {
     /// A row for each choice, seconds and bytes.
     package var table: RunTable {
         RunTable("choices", [
-            "choice", "workers", "tokens_per_s", "step_s", "predicted_step_s", "step_ratio", "exposed_s", "predicted_exposed_s", "predicted_compute_s", "predicted_hidden_s",
+            "choice", "workers", "tokens_per_s", "step_s", "predicted_step_s", "step_ratio", "step_spread", "exposed_s", "predicted_exposed_s", "predicted_compute_s", "predicted_hidden_s",
             "predicted_update_s", "sent_bytes", "predicted_sent_bytes", "hidden_bytes", "resident_bytes_max", "predicted_resident_bytes_max", "failures", "seconds_per_failure",
             "predicted_seconds_per_failure", "microbatches_per_failure", "predicted_microbatches_per_failure", "goodput", "predicted_goodput",
         ], lines.map { line in
             let p = line.predicted
             return [
                 .text("\(line.choice)"), .integer(line.choice == .single ? 1 : conditions.workers), .real(line.tokensPerSecond), .real(line.stepSeconds),
-                JSONValue(p?.time.total), JSONValue(line.ratio), p == nil ? .null : .real(line.exposedSeconds), JSONValue(p?.time.waiting), JSONValue(p?.time.compute),
+                JSONValue(p?.time.total), JSONValue(line.ratio), JSONValue(line.spread), p == nil ? .null : .real(line.exposedSeconds), JSONValue(p?.time.waiting), JSONValue(p?.time.compute),
                 JSONValue(p?.time.hidden), JSONValue(p?.time.update), JSONValue(line.sentBytes), JSONValue(p?.sentBytes), JSONValue(line.hiddenBytes), JSONValue(line.residentBytes),
                 JSONValue(p?.residentBytes), .integer(line.failures), JSONValue(line.secondsPerFailure), JSONValue(line.failures > 0 ? p?.recovery.seconds : nil),
                 JSONValue(line.leavesPerFailure), JSONValue(line.failures > 0 ? p?.recovery.leavesLost : nil), .real(line.goodput), JSONValue(p?.goodput),

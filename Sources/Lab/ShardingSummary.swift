@@ -8,6 +8,8 @@ package struct ShardingSummary: Sendable {
         package let choice: ShardingRun.Choice
         /// Medians over rounds.
         package let stepSeconds: Double, tokensPerSecond: Double, exposedSeconds: Double
+        /// The slowest round's step less the fastest's, as a share of the median: noise. Nil for one round.
+        package let spread: Double?
         package let sentBytes: Double?, residentBytes: Int?
         /// Of what was sent, the part beside computing.
         package let hiddenBytes: Double?
@@ -71,6 +73,7 @@ package struct ShardingSummary: Sendable {
             let sent = mine.compactMap(\.sentBytes)
             return Line(
                 choice: choice, stepSeconds: step, tokensPerSecond: Double(model.tokensPerStep) / step, exposedSeconds: ShardingRun.median(mine.map(\.exposedSeconds)),
+                spread: mine.count < 2 ? nil : (mine.map(\.stepSeconds).max()! - mine.map(\.stepSeconds).min()!) / step,
                 sentBytes: sent.isEmpty ? nil : ShardingRun.median(sent), residentBytes: mine.compactMap(\.residentBytes).max(),
                 hiddenBytes: sent.isEmpty ? nil : ShardingRun.median(sent) * ShardingRun.median(mine.compactMap(\.hiddenShare)), failures: failures,
                 secondsPerFailure: failures == 0 ? nil : lost / Double(failures),

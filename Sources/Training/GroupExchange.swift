@@ -150,7 +150,7 @@ final class GroupExchange: GradientExchange {
             let mine = held[channels.across.rank].map { store.nodes[$0]! }
             context.enter(.transfer, step)
             try sendForeign(mine, channels)
-            let spreading = try Spreading(channels.across, segments, reduced, kind: 0) { _, _ in !isSharded }
+            let spreading = try Spreading(channels.across, segments, reduced, kind: .mean) { _, _ in !isSharded }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             try Reduction(channels.across, segments, held: held, mine: mine).finish(
                 layout: layout, scale: scale, into: reduced.base,
@@ -172,8 +172,8 @@ final class GroupExchange: GradientExchange {
         for (index, node) in nodes.enumerated() {
             let leaving = try channels.stages.region(node.base, bytes: node.count * 4), arriving = try channels.stages.region(node.base, bytes: node.count * 4)
             for stage in otherStages {
-                send([parts.computed(by: member, ownedBy: member(at: stage))], leaving, to: stage, .gradient, index)
-                receive([parts.computed(by: member(at: stage), ownedBy: member)], arriving, from: stage, .gradient, index)
+                send([parts.computed(by: member, ownedBy: member(at: stage))], leaving, to: stage, .stageGradient, index)
+                receive([parts.computed(by: member(at: stage), ownedBy: member)], arriving, from: stage, .stageGradient, index)
             }
             try arriving.finishReceives()
             try leaving.finishSends()
@@ -188,8 +188,8 @@ final class GroupExchange: GradientExchange {
             let sharedNext = shared.nextGeneration
             let theta = state.next(0), next = state.next
             let arriving = try channels.stages.region(theta.base, bytes: theta.count * 4), leaving = try channels.stages.region(theta.base, bytes: theta.count * 4)
-            for stage in otherStages { receive(parts.read(by: member, ownedBy: member(at: stage)), arriving, from: stage, .parameters) }
-            let spreading = try Spreading(channels.across, segments, theta, kind: 1) { _, _ in isSharded }
+            for stage in otherStages { receive(parts.read(by: member, ownedBy: member(at: stage)), arriving, from: stage, .stageParameters) }
+            let spreading = try Spreading(channels.across, segments, theta, kind: .updated) { _, _ in isSharded }
             for chunk in updates {
                 let range = layout.chunk(chunk), isOwn = owners[chunk] == context.slot
                 if state.isDamaged(chunk) { try context.reportDamage(chunk) }
@@ -201,7 +201,7 @@ final class GroupExchange: GradientExchange {
             for segment in segments where segment.owner == channels.across.rank { spreading.send(segment) }
             try state.checkCopies()
             try spreading.finish()
-            for stage in otherStages { send(parts.read(by: member(at: stage), ownedBy: member), leaving, to: stage, .parameters) }
+            for stage in otherStages { send(parts.read(by: member(at: stage), ownedBy: member), leaving, to: stage, .stageParameters) }
             try arriving.finishReceives()
             try leaving.finishSends()
             state.noteCopies()
@@ -223,26 +223,23 @@ final class GroupExchange: GradientExchange {
 
     // MARK: Messages
 
-    private enum Kind: UInt64 { case hello = 2, words = 3, gradient = 11, parameters = 12 }
-    private static func tag(_ kind: Kind, _ index: Int = 0, _ part: Int = 0) -> UInt64 { kind.rawValue << 60 | UInt64(index) << 20 | UInt64(part) }
-
-    private func send(_ floats: [Range<Int>], _ region: MessageRegion, to peer: Int, _ kind: Kind, _ index: Int = 0) {
+    private func send(_ floats: [Range<Int>], _ region: MessageRegion, to peer: Int, _ kind: MessageKind, _ index: Int = 0) {
         for (part, range) in floats.enumerated() where !range.isEmpty {
-            region.send(to: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+            region.send(to: peer, tag: kind.tag(index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
         }
     }
 
-    private func receive(_ floats: [Range<Int>], _ region: MessageRegion, from peer: Int, _ kind: Kind, _ index: Int = 0) {
+    private func receive(_ floats: [Range<Int>], _ region: MessageRegion, from peer: Int, _ kind: MessageKind, _ index: Int = 0) {
         for (part, range) in floats.enumerated() where !range.isEmpty {
-            region.receive(from: peer, tag: Self.tag(kind, index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
+            region.receive(from: peer, tag: kind.tag(index, part), offset: range.lowerBound * 4, bytes: range.count * 4)
         }
     }
 
     /// `words` of every rank, by rank. Nobody has them before everybody has called.
-    private func everybody(_ words: [UInt64], _ channels: Channels, _ kind: Kind = .words) throws -> [[UInt64]] {
-        let ranks = try channels.ranks.exchange([0] + words, tag: Self.tag(kind))
-        let stages = try channels.stages.exchange(ranks.flatMap { $0 }, tag: Self.tag(kind))
-        let groups = try channels.across.exchange(stages.flatMap { $0 }, tag: Self.tag(kind))
+    private func everybody(_ words: [UInt64], _ channels: Channels, _ kind: MessageKind = .words) throws -> [[UInt64]] {
+        let ranks = try channels.ranks.exchange([0] + words, kind)
+        let stages = try channels.stages.exchange(ranks.flatMap { $0 }, kind)
+        let groups = try channels.across.exchange(stages.flatMap { $0 }, kind)
         let count = words.count + 1
         return groups.flatMap { group in (0..<parts.size).map { Array(group[$0 * count + 1..<($0 + 1) * count]) } }
     }

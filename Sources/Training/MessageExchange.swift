@@ -149,7 +149,7 @@ final class MessageExchange: GradientExchange {
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
             let reduced = self.reduced ?? store.take()
             self.reduced = reduced
-            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: 0) { holdings.keeps(owner: $0, $1, of: channels.group.size) }
+            let spreading = try Spreading(channels.group, channels.segments, reduced, kind: .mean) { holdings.keeps(owner: $0, $1, of: channels.group.size) }
             var squares = Array(repeating: UInt64(0), count: SharedLayout.chunkCount)
             func finish(_ segment: Segment) {
                 spreading.send(segment)
@@ -179,7 +179,7 @@ final class MessageExchange: GradientExchange {
             }
             context.enter(.transfer, step)
             try spreading.finish()
-            let all = try channels.group.exchange(squares, tag: Tag.squares)
+            let all = try channels.group.exchange(squares, .words)
             for chunk in squares.indices { shared.setSumOfSquares(chunk, Double(bitPattern: all[channels.owners[chunk]][chunk])) }
         }
     }
@@ -203,7 +203,7 @@ final class MessageExchange: GradientExchange {
             context.enter(.update, step)
             let sharedNext = shared.nextGeneration, next = state.next
             let size = channels.group.size, rank = channels.rank
-            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: 1) {
+            let spreading = try Spreading(channels.group, channels.segments, state.next(0), kind: .updated) {
                 sharding != .zero3 && !holdings.keeps(owner: $0, $1, of: size)
             }
             let mine = channels.owners.indices.filter { channels.owners[$0] == rank }
@@ -266,10 +266,6 @@ final class MessageExchange: GradientExchange {
 
     // MARK: Groups
 
-    private enum Tag {
-        static let squares: UInt64 = 3 << 60, prints: UInt64 = 5 << 60
-    }
-
     /// Whether the launcher has given chunks to others since the group was formed.
     private var ownersMoved: Bool {
         guard let channels else { return true }
@@ -279,7 +275,7 @@ final class MessageExchange: GradientExchange {
     /// What an owner and its partner made of the same chunk must be the same; else nobody votes.
     private func compare(_ prints: [UInt64], _ channels: Channels) throws {
         context.enter(.transfer, state.step!)
-        let all = try channels.group.exchange(prints, tag: Tag.prints)
+        let all = try channels.group.exchange(prints, .prints)
         for (chunk, owner) in channels.owners.enumerated() where !layout.chunk(chunk).isEmpty && all[owner][chunk] != all[(owner + 1) % channels.group.size][chunk] {
             shared.reportMismatch(chunk: chunk, turn: context.turn)
             context.ringDoorbell()

@@ -73,7 +73,7 @@ final class Pipeline {
 
     private func expectInput(_ index: Int) {
         guard !isFirst, index < count else { return }
-        arriving[index % arriving.count].receive(from: stage - 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
+        arriving[index % arriving.count].receive(from: stage - 1, tag: MessageKind.activation.tag(index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits until microbatch `index` is there, and its instance is free.
@@ -81,7 +81,7 @@ final class Pipeline {
 
     func sendOutput(_ index: Int) {
         guard !isLast else { return }
-        leaving[index % leaving.count].send(to: stage + 1, tag: Self.tag(.output, index), offset: 0, bytes: floats * 4)
+        leaving[index % leaving.count].send(to: stage + 1, tag: MessageKind.activation.tag(index), offset: 0, bytes: floats * 4)
     }
 
     /// The instance of microbatch `index` has nothing more to do.
@@ -91,7 +91,7 @@ final class Pipeline {
 
     private func expectGradient(_ index: Int) {
         guard !isLast, index < count else { return }
-        falling[index % 2].receive(from: stage + 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
+        falling[index % 2].receive(from: stage + 1, tag: MessageKind.activationGradient.tag(index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits for what the backward pass of microbatch `index` goes by.
@@ -99,7 +99,7 @@ final class Pipeline {
     func awaitGradient(_ index: Int, _ gradient: PrivateMemory) throws {
         if let table, isFirst {
             let region = try group.region(gradient.base, bytes: gradient.count * 4)
-            region.receive(from: stages - 1, tag: Self.tag(.share, index), offset: table.lowerBound * 4, bytes: table.count * 4)
+            region.receive(from: stages - 1, tag: MessageKind.tableGradient.tag(index), offset: table.lowerBound * 4, bytes: table.count * 4)
             try finish([region], [])
         }
         guard !isLast else { return }
@@ -113,12 +113,12 @@ final class Pipeline {
             let place = index % stages
             try finish([], [sharing[place]])
             (shares.base + place * table.count).update(from: gradient.base + table.lowerBound, count: table.count)
-            sharing[place].send(to: 0, tag: Self.tag(.share, index), offset: 0, bytes: table.count * 4)
+            sharing[place].send(to: 0, tag: MessageKind.tableGradient.tag(index), offset: 0, bytes: table.count * 4)
         }
         guard !isFirst else { return }
         try finish([], [passing[index % 2]])
         (below.base + index % 2 * floats).update(from: transformers[0].residualGradient, count: floats)
-        passing[index % 2].send(to: stage - 1, tag: Self.tag(.gradient, index), offset: 0, bytes: floats * 4)
+        passing[index % 2].send(to: stage - 1, tag: MessageKind.activationGradient.tag(index), offset: 0, bytes: floats * 4)
     }
 
     /// Waits for what is still under way.
@@ -131,7 +131,4 @@ final class Pipeline {
         for region in leaving { try region.finishSends() }
         waiting(false)
     }
-
-    private enum Kind: UInt64 { case output = 8, gradient = 9, share = 10 }
-    private static func tag(_ kind: Kind, _ index: Int) -> UInt64 { kind.rawValue << 60 | UInt64(index) }
 }

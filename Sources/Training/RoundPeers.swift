@@ -111,12 +111,12 @@ final class RoundPeers: Peers {
         for (place, peer) in others.enumerated() {
             if isActive {
                 for (n, part) in parts.owned[block][peer].enumerated() {
-                    arriving[index % 2][place].receive(from: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                    arriving[index % 2][place].receive(from: peer, tag: MessageKind.block.tag(index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
                 }
             }
             guard peer < active else { continue }
             for (n, part) in parts.owned[block][rank].enumerated() {
-                serving!.send(to: peer, tag: Self.tag(.read, index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                serving!.send(to: peer, tag: MessageKind.block.tag(index, n), offset: part.lowerBound * 4, bytes: part.count * 4)
             }
         }
     }
@@ -147,13 +147,13 @@ final class RoundPeers: Peers {
             if peer < active {
                 var at = 0
                 for (n, part) in parts.owned[block][rank].enumerated() {
-                    landing[slot][place].receive(from: peer, tag: Self.tag(.gradient, block, n), offset: at * 4, bytes: part.count * 4)
+                    landing[slot][place].receive(from: peer, tag: MessageKind.blockGradient.tag(block, n), offset: at * 4, bytes: part.count * 4)
                     at += part.count
                 }
             }
             guard isActive else { continue }
             for (n, part) in parts.owned[block][peer].enumerated() {
-                leaving[slot].send(to: peer, tag: Self.tag(.gradient, block, n), offset: part.lowerBound * 4, bytes: part.count * 4)
+                leaving[slot].send(to: peer, tag: MessageKind.blockGradient.tag(block, n), offset: part.lowerBound * 4, bytes: part.count * 4)
             }
         }
         try absorbPending()
@@ -183,7 +183,4 @@ final class RoundPeers: Peers {
     var degree: Int { 1 }
     func sum(_ values: UnsafeMutablePointer<Float>, count: Int) {}
     func max(_ values: UnsafeMutablePointer<Float>, count: Int) {}
-
-    private enum Kinds: UInt64 { case read = 6, gradient = 7 }
-    private static func tag(_ kind: Kinds, _ index: Int, _ part: Int) -> UInt64 { kind.rawValue << 60 | UInt64(index) << 20 | UInt64(part) }
 }

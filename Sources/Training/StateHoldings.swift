@@ -32,10 +32,6 @@ final class StateHoldings {
         }
     }
 
-    private enum Tag {
-        static let hello: UInt64 = 2 << 60, transfer: UInt64 = 4 << 60, protected: UInt64 = 14 << 60
-    }
-
     /// Of (θ, m, v) those that only their keepers have.
     private var keptParts: Range<Int> { sharding == .zero3 ? 0..<3 : 1..<3 }
 
@@ -86,7 +82,7 @@ final class StateHoldings {
         if state.step == step { for (chunk, holds) in holdsMoments.enumerated() where holds { bits[chunk / 64] |= 1 << UInt64(chunk % 64) } }
         let hello = [configurationWord, UInt64(channels.view), UInt64(context.turn), ownersWord, state.step == step ? 1 : 0, shared.depositStep == step ? 1 : 0] + bits
             + (parity.map { (state.step == step ? $0.plan : nil)?.words ?? Array(repeating: 0, count: StripePlan.wordCount) } ?? [])
-        let all = try channels.group.exchange(hello, tag: Tag.hello)
+        let all = try channels.group.exchange(hello, .hello)
         if let other = all.firstIndex(where: { $0[0] != configurationWord }) {
             throw UserError(.badInput, "rank \(other) has another configuration than worker \(context.slot); all workers of a run must be started from the same run folder")
         }
@@ -141,7 +137,7 @@ final class StateHoldings {
         let leaving = try memories.map { try channels.group.region($0.base, bytes: $0.count * 4) }
         for (index, transfer) in transfers.all.enumerated() {
             for part in transfer.part == .parameters ? 0..<1 : keptParts {
-                let tag = Tag.transfer | UInt64(index) << 2 | UInt64(part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
+                let tag = MessageKind.transfer.tag(index, part), offset = transfer.floats.lowerBound * 4, bytes = transfer.floats.count * 4
                 if transfer.to == channels.rank {
                     if let from = transfer.from {
                         regions[part][from].receive(from: from, tag: tag, offset: offset, bytes: bytes)
@@ -176,7 +172,7 @@ final class StateHoldings {
             for chunk in channels.owners.indices where channels.owners[chunk] == channels.rank && state.isDamaged(chunk) { try context.reportDamage(chunk) }
             try parity.make(plan, channels.group, slots: channels.slots, keptParts.map { state.current($0) })
         }
-        _ = try channels.group.exchange([0], tag: Tag.protected)
+        _ = try channels.group.exchange([0], .protected)
         parity.advance()
     }
 

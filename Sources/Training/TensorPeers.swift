@@ -82,20 +82,17 @@ final class TensorPeers: Peers {
         place(group.rank).update(from: values, count: count)
     }
 
-    /// A message from and to each other rank.
+    /// A message from and to each other rank. One call follows the other on all of them: one tag is enough.
     private func exchange(receiving: (Int) -> (MessageRegion, Range<Int>), sending: MessageRegion, _ sent: (Int) -> Range<Int>) throws {
         waiting(true)
         let others = (0..<degree).filter { $0 != group.rank }
         for rank in others {
             let (region, floats) = receiving(rank)
-            region.receive(from: rank, tag: Self.tag, offset: floats.lowerBound * 4, bytes: floats.count * 4)
+            region.receive(from: rank, tag: MessageKind.sum.tag(), offset: floats.lowerBound * 4, bytes: floats.count * 4)
         }
-        for rank in others { sending.send(to: rank, tag: Self.tag, offset: sent(rank).lowerBound * 4, bytes: sent(rank).count * 4) }
+        for rank in others { sending.send(to: rank, tag: MessageKind.sum.tag(), offset: sent(rank).lowerBound * 4, bytes: sent(rank).count * 4) }
         for rank in others { try receiving(rank).0.finishReceives() }
         try sending.finishSends()
         waiting(false)
     }
-
-    /// One call follows the other on all ranks, and messages of a pair with the same tag come in order.
-    private static let tag: UInt64 = 13 << 60
 }

@@ -196,7 +196,7 @@ struct ExchangeRankCommand: ParsableCommand {
         let mine = held[rank].map { store.nodes[$0]! }, segments = Segment.cut(layout, owners: memory.owners), reduced = PrivateMemory(floats: floats)
 
         func exchangeMessages() throws {
-            let spreading = try Spreading(group, segments, reduced, kind: 0) { _, _ in true }
+            let spreading = try Spreading(group, segments, reduced, kind: .mean) { _, _ in true }
             try Reduction(group, segments, held: held, mine: mine).finish(
                 layout: layout, scale: Self.scale, into: reduced.base, activity: { _ in }, squares: { _, _ in }, done: { spreading.send($0) })
             try spreading.finish()

@@ -146,13 +146,13 @@ struct MessageTests {
             #expect(Set(store.nodes.keys) == Set(held[group.rank]))
             let reduced = PrivateMemory(floats: layout.parameterFloats)
             var found = [Double](repeating: .nan, count: SharedLayout.chunkCount)
-            let gathering = try Spreading(group, segmentsOf, reduced, kind: 0) { _, _ in true }
+            let gathering = try Spreading(group, segmentsOf, reduced, kind: .mean) { _, _ in true }
             let reduction = try Reduction(group, segmentsOf, held: held, mine: held[group.rank].map { store.nodes[$0]! })
             // In stretches, as a backward pass makes them, or all at once.
             if group.rank % 2 == 0 { for first in stride(from: layout.parameterFloats, to: 0, by: -99) { reduction.send(from: first) } }
             try reduction.finish(layout: layout, scale: scale, into: reduced.base, activity: { _ in }, squares: { found[$0] = $1 }, done: { gathering.send($0) })
             try gathering.finish()
-            let all = try group.exchange(found.map(\.bitPattern), tag: 7)
+            let all = try group.exchange(found.map(\.bitPattern), .words)
             let known = (0..<SharedLayout.chunkCount).map { chunk in all.map { Double(bitPattern: $0[chunk]) }.first { !$0.isNaN } ?? 0 }
             return (Array(UnsafeBufferPointer(start: reduced.base, count: layout.parameterFloats)), known)
         }
@@ -166,13 +166,13 @@ struct MessageTests {
     func closedPeer() throws {
         let results = try Ranks(size: 3).run { group -> String in
             // All are connected.
-            _ = try group.exchange([0], tag: 2)
+            _ = try group.exchange([0], .protected)
             if group.rank == 1 {
                 group.close()
                 return "closed"
             }
             do {
-                _ = try group.exchange([1, 2, 3], tag: 1)
+                _ = try group.exchange([1, 2, 3], .words)
                 return "exchanged"
             } catch let failure as MessageFailure {
                 group.close()

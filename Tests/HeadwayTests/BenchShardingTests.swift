@@ -12,12 +12,12 @@ extension HeadwayCommand {
             Set(((try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []).filter { $0.hasPrefix("headway-") })
         }
 
-        private struct Row { var step = 0.0, sent = 0.0, predictedSent = 0.0 }
+        private struct Row { var step = 0.0, spread = 0.0, sent = 0.0, predictedSent = 0.0 }
         private func rows(_ csv: String) throws -> [String: Row] {
             let lines = try String(contentsOfFile: csv, encoding: .utf8).components(separatedBy: "\r\n").filter { !$0.isEmpty }.map { $0.components(separatedBy: ",") }
             func value(_ line: [String], _ column: String) -> Double { lines[0].firstIndex(of: column).flatMap { Double(line[$0]) } ?? 0 }
             return Dictionary(uniqueKeysWithValues: lines.dropFirst().map { line in
-                (line[0], Row(step: value(line, "step_s"), sent: value(line, "sent_bytes"), predictedSent: value(line, "predicted_sent_bytes")))
+                (line[0], Row(step: value(line, "step_s"), spread: value(line, "step_spread"), sent: value(line, "sent_bytes"), predictedSent: value(line, "predicted_sent_bytes")))
             })
         }
 
@@ -26,6 +26,8 @@ extension HeadwayCommand {
             let bench = try run.start(Self.tiny + ["--fault", "crash worker=1 step=5", "--csv", "out.csv", "--json", "out.json", "--html", "out.html"])
             #expect(bench.finish() == .exited(0), "\(bench.output)\(bench.complaint)")
             #expect(bench.output.contains("[7/7] round 1 ") && bench.output.contains("Weights: all runs end with the same bits."), "\(bench.output)")
+            // One round says nothing of it.
+            #expect(!bench.output.contains("Noise:"), "\(bench.output)")
             let rows = try rows(run.folder + "/out.csv")
             #expect(Set(rows.keys) == ["1 worker", "shared memory", "ddp", "zero1", "zero1+shadow", "zero2", "zero3"] && rows.values.allSatisfy { $0.step > 0 })
             let document = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: run.folder + "/out.json"))) as? [String: Any])
@@ -42,9 +44,12 @@ extension HeadwayCommand {
         /// Beside the floats each step has two words a chunk to each other, and each message a head: of a model this small some per cent.
         @Test func `the sockets send the bytes that are predicted`() throws {
             let run = try TestRun(), model = ["--set", "model.width=128", "--set", "model.hidden=512"]
-            let bench = try run.start(Self.tiny + model + ["--csv", "out.csv"])
+            let bench = try run.start(Self.tiny + model + ["--rounds", "2", "--csv", "out.csv"])
             #expect(bench.finish() == .exited(0), "\(bench.output)\(bench.complaint)")
-            for (choice, row) in try rows(run.folder + "/out.csv") where row.predictedSent > 0 {
+            let rows = try rows(run.folder + "/out.csv"), widest = try #require(rows.max { $0.value.spread < $1.value.spread })
+            #expect(widest.value.spread > 0 && rows.values.allSatisfy { $0.spread < 2 }, "\(rows)")
+            #expect(bench.output.contains("Noise: ") && bench.output.contains("% of a step apart (\(widest.key)), those of the single worker "), "\(bench.output)")
+            for (choice, row) in rows where row.predictedSent > 0 {
                 #expect(abs(row.sent / row.predictedSent - 1) < 0.02, "\(choice): \(row)")
             }
         }
