@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -306,13 +308,18 @@ void cs_tcp_watch(void) {
     closedir(open);
 }
 
+// What the peer has acknowledged and what lies in the socket: so nothing that is sent again counts.
 uint64_t cs_tcp_bytes_sent(int with_waiting) {
     uint64_t sum = 0;
     for (int i = 0; i < connection_count; i++) {
         struct tcp_info info = {0};
         socklen_t length = sizeof info;
-        if (getsockopt(connections[i], IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
-            sum += info.tcpi_bytes_sent - info.tcpi_bytes_retrans + (with_waiting ? info.tcpi_notsent_bytes : 0);
+        int held = 0, waiting = 0;
+        if (getsockopt(connections[i], IPPROTO_TCP, TCP_INFO, &info, &length) != 0) continue;
+        // Later, so that what is acknowledged in between counts not twice but the next time.
+        ioctl(connections[i], SIOCOUTQ, &held);
+        if (!with_waiting) ioctl(connections[i], SIOCOUTQNSD, &waiting);
+        sum += info.tcpi_bytes_acked + (uint64_t)(held > waiting ? held - waiting : 0);
     }
     return sum;
 }

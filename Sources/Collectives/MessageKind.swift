@@ -11,11 +11,14 @@ package enum MessageKind: UInt64 {
     case block, blockGradient
     // Between stages: activations and their gradients, a tied table's; gradients to owners and parameters from them.
     case activation, activationGradient, tableGradient, stageGradient, stageParameters
-    // Sums over tensor-parallel ranks; a parity's stripes.
+    // Sums and maxima over tensor-parallel ranks; a parity's stripes.
     case sum, stripe
 
     /// - Parameters:
     ///   - index: below 2³².
     ///   - part: of that, below 2²⁴.
-    package func tag(_ index: Int = 0, _ part: Int = 0) -> UInt64 { rawValue << 56 | UInt64(index) << 24 | UInt64(part) }
+    package func tag(_ index: Int = 0, _ part: Int = 0) -> UInt64 {
+        precondition(0..<1 << 32 ~= index && 0..<1 << 24 ~= part, "\(self) \(index), part \(part)")
+        return rawValue << 56 | UInt64(index) << 24 | UInt64(part)
+    }
 }

@@ -149,8 +149,8 @@ package final class Parity {
         for slice in Self.slices(of: length(going)) {
             for (part, region) in leaving.enumerated() {
                 for (peer, stripe) in zip(peers, going) {
-                    for piece in stripe.within(slice.places) {
-                        region.send(to: peer, tag: Self.tag(slice.index, part, piece), offset: piece.floats.lowerBound * 4, bytes: piece.floats.count * 4)
+                    for piece in stripe.within(slice) {
+                        region.send(to: peer, tag: MessageKind.stripe.tag(piece.at, part), offset: piece.floats.lowerBound * 4, bytes: piece.floats.count * 4)
                     }
                 }
             }
@@ -163,8 +163,8 @@ package final class Parity {
             guard turn < turns.count else { return }
             let (slice, part) = turns[turn]
             for (p, peer) in peers.enumerated() {
-                for piece in coming[p].within(slice.places) {
-                    landing[turn % 2][p].receive(from: peer, tag: Self.tag(slice.index, part, piece), offset: (piece.at - slice.places.lowerBound) * 4, bytes: piece.floats.count * 4)
+                for piece in coming[p].within(slice) {
+                    landing[turn % 2][p].receive(from: peer, tag: MessageKind.stripe.tag(piece.at, part), offset: (piece.at - slice.lowerBound) * 4, bytes: piece.floats.count * 4)
                 }
             }
         }
@@ -175,8 +175,8 @@ package final class Parity {
             for region in landing[turn % 2] { try region.finishReceives() }
             activity(.adding)
             for p in peers.indices {
-                for piece in coming[p].within(slice.places) {
-                    Self.add(place(turn, p) + piece.at - slice.places.lowerBound, to: sums[part].base + piece.at, count: piece.floats.count)
+                for piece in coming[p].within(slice) {
+                    Self.add(place(turn, p) + piece.at - slice.lowerBound, to: sums[part].base + piece.at, count: piece.floats.count)
                 }
             }
         }
@@ -184,13 +184,8 @@ package final class Parity {
         for region in leaving { try region.finishSends() }
     }
 
-    private static func slices(of length: Int) -> [(index: Int, places: Range<Int>)] {
-        stride(from: 0, to: length, by: ShardingCosts.sliceFloats).enumerated().map { ($0.offset, $0.element..<min($0.element + ShardingCosts.sliceFloats, length)) }
-    }
-
-    /// Pieces of a slice begin at different places of it.
-    private static func tag(_ slice: Int, _ part: Int, _ piece: StripePlan.Piece) -> UInt64 {
-        MessageKind.stripe.tag(slice, piece.at % ShardingCosts.sliceFloats << 2 | part)
+    private static func slices(of length: Int) -> [Range<Int>] {
+        stride(from: 0, to: length, by: ShardingCosts.sliceFloats).map { $0..<min($0 + ShardingCosts.sliceFloats, length) }
     }
 
     private static func add(_ from: UnsafePointer<Float>, to sum: UnsafeMutablePointer<Float>, count: Int) {

@@ -128,7 +128,7 @@ package struct Spreading {
     private let receivers: [Int], arriving: [MessageRegion], leaving: MessageRegion
     private let segments: [Segment], kind: MessageKind
 
-    /// - Parameter kind: keeps two apart that are under way at once.
+    /// - Parameter kind: of two that are under way at once each has its own.
     package init(_ group: MessageGroup, _ segments: [Segment], _ vector: PrivateMemory, kind: MessageKind, goes: (_ owner: Int, _ to: Int) -> Bool) throws {
         let others = (1..<group.size).map { (group.rank + $0) % group.size }, senders = others.filter { goes($0, group.rank) }
         (receivers, self.segments, self.kind) = (others.filter { goes(group.rank, $0) }, segments, kind)

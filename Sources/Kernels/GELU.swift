@@ -26,7 +26,7 @@ package enum GELU {
 
     /// Turns `dOut`, the gradient with respect to GELU(`x`), into the gradient with respect to `x`, in place; writes
     /// GELU(`x`) to `out` once more, which costs nothing here and need not be kept since the forward pass; and adds the
-    /// column sums of the new gradient to `dBias` (C), if given.
+    /// column sums of the new gradient to `dBias` (C), if given. `out` may be `x`.
     ///
     /// y' = σ(2u) + x · σ(2u) · (1 − σ(2u)) · 2u', 2u' = 2 sqrt(2/π) · (1 + 3 · 0.044715 x²).
     package static func backward(

@@ -89,6 +89,16 @@ package enum LayerNorm {
         }
     }
 
+    /// Writes to `out` (R, C) what `forward` wrote there, bit for bit.
+    /// - Parameters:
+    ///   - mean, rstd: (R), as `forward` left them for the same `x`.
+    package static func again(
+        out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
+        gain: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rows: Int, width: Int
+    ) {
+        for row in 0..<rows { write(out + row * width, x + row * width, mean[row], rstd[row], gain, bias, width) }
+    }
+
     /// One row of the output.
     @inline(__always) private static func write(
         _ out: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ average: Float, _ scale: Float,

@@ -20,10 +20,27 @@ package enum RMSNorm {
             }
             let scale = 1 / (squares.total / Float(width) + epsilon).squareRoot()
             rstd[row] = scale
-            for i in stride(from: 0, to: whole, by: 16) { store(load(x + i) * scale * load(gain + i), out + i) }
-            for i in whole..<width { out[i] = x[i] * scale * gain[i] }
+            write(out, x, scale, gain, width)
             if let next { (next + row * width).update(from: x, count: width) }
         }
+    }
+
+    /// Writes to `out` (R, C) what `forward` wrote there, bit for bit.
+    /// - Parameter rstd: (R), as `forward` left it for the same `x`.
+    package static func again(
+        out: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, rstd: UnsafePointer<Float>, gain: UnsafePointer<Float>,
+        rows: Int, width: Int
+    ) {
+        for row in 0..<rows { write(out + row * width, x + row * width, rstd[row], gain, width) }
+    }
+
+    /// One row of the output.
+    @inline(__always) private static func write(
+        _ out: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ scale: Float, _ gain: UnsafePointer<Float>, _ width: Int
+    ) {
+        let whole = width & ~15
+        for i in stride(from: 0, to: whole, by: 16) { store(load(x + i) * scale * load(gain + i), out + i) }
+        for i in whole..<width { out[i] = x[i] * scale * gain[i] }
     }
 
     /// Adds the gradients with respect to `x` and `gain` to `dX` and `dGain`, given `dOut`; and writes to `out` what

@@ -23,7 +23,7 @@ package enum SwiGLU {
 
     /// Overwrites `dGateUp` (R, 2F) with the gradient with respect to `gateUp` (R, 2F), given `dOut` (R, F); replaces
     /// `dOut` by silu(gate) · up, which the weight gradient of the next product needs and which need not be kept since
-    /// the forward pass.
+    /// the forward pass. `dGateUp` may be `gateUp`.
     ///
     /// silu'(g) = σ + g · σ · (1 − σ).
     package static func backward(

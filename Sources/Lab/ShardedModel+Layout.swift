@@ -5,11 +5,11 @@ extension ShardedModel {
     /// What a planner must know of the model of a configuration.
     package init(_ config: RunConfig) {
         let model = config.model, blocks = Self.blocks(ParameterLayout(model), model)
-        let flops = Transformer.flopsPerToken(model), head = 6 * Double(model.vocabulary * model.width)
         self.init(
             config: model, leaves: config.batch.microbatches, sequences: config.sequencesPerMicrobatch, embedding: blocks[0],
-            layers: Array(blocks[1...model.layers]), head: blocks[model.layers + 1], layerFlops: (flops - head) / Double(model.layers), headFlops: head)
-        (kept, shared, logits) = activations
+            layers: Array(blocks[1...model.layers]), head: blocks[model.layers + 1], layerFlops: Transformer.layerFlopsPerToken(model),
+            layerWeightFlops: Transformer.layerWeightFlopsPerToken(model), headFlops: Transformer.headFlopsPerToken(model))
+        (kept, later, norm, shared, logits) = activations
     }
 
     /// Embedding, layers, head: their floats with the padding that follows each tensor, by how tensor-parallel ranks divide
@@ -32,16 +32,18 @@ extension ShardedModel {
         return blocks
     }
 
-    /// Of one microbatch; see `GPT2Block`, `LlamaBlock`, `Scratch`, `Attention` and `Head` for the windows. Blocks' scratch is that
+    /// Of one microbatch; see `GPT2Block`, `LlamaBlock`, `Later`, `Scratch`, `Attention` and `Head` for the windows. Blocks' scratch is that
     /// of a slice of rows, at most a sequence or 1024 rows.
-    private var activations: (kept: Activations, shared: Activations, logits: Activations) {
+    private var activations: (kept: Activations, later: Activations, norm: Activations, shared: Activations, logits: Activations) {
         let m = config, R = rows, isLlama = m.family == .llama, up = m.hidden * (isLlama ? 2 : 1)
         // x, mid and the norms' statistics; queries, keys, values, the attention's output, two statistics a head, the hidden row
         let kept = Activations(whole: R * (2 * m.width + (isLlama ? 2 : 4)), split: R * (m.packedWidth + m.width + 2 * m.heads + up))
+        let later = Activations(whole: R * 2 * m.width, split: R * m.hidden)
         let slice = min(R, max(m.context, 1024))
-        // the embedded rows, the last norm's output and gradient, dX
-        let whole = R * (4 * m.width + 2) + slice * 2 * m.width, split = slice * (m.packedWidth + m.hidden + up)
+        let norm = Activations(whole: R * (m.width + (isLlama ? 1 : 2)))
+        // dX; a norm's output and a branch's gradient, and what is as wide as the attention's rows and the hidden ones
+        let whole = R * m.width + slice * 2 * m.width, split = slice * (m.packedWidth + m.hidden + up)
         let line = (m.vocabulary + 15) / 16 * 16, logitRows = min(R, max(16, (1 << 24) / line))
-        return (kept, Activations(whole: whole, split: split), Activations(split: logitRows * line))
+        return (kept, later, norm, Activations(whole: whole, split: split), Activations(whole: R * m.width, split: logitRows * line))
     }
 }

@@ -57,7 +57,7 @@ extension ShardingSummary {
         """
     }
 
-    /// What must hold, and whether it does.
+    /// What must hold, whether it does, and how far that can be told.
     var verdicts: [String] {
         let ratios = lines.compactMap { line in line.ratio.map { (line.choice, $0) } }, far = ratios.filter { abs($0.1 - 1) > 0.1 }
         var texts: [String] = []
@@ -66,8 +66,9 @@ extension ShardingSummary {
             let turned = inversions
             texts.append(turned.isEmpty ? "Ranking: as predicted." : "Ranking: other than predicted: " + turned.map { "\($0.faster.choice) before \($0.slower.choice), \(Quantity.decimal(100 * $0.apart, 1)) % apart" }.joined(separator: "; ") + ".")
         }
-        if let widest = lines.max(by: { $0.spread ?? 0 < $1.spread ?? 0 }), let most = widest.spread, let alone = lines[0].spread {
-            texts.append("Noise: the rounds of one choice lie up to \(Quantity.decimal(100 * most, 1)) % of a step apart (\(widest.choice)), those of the single worker \(Quantity.decimal(100 * alone, 1)) %. What is less than that says nothing.")
+        let spreads = lines.compactMap { line in line.spread.map { (choice: line.choice, spread: $0) } }
+        if let widest = spreads.max(by: { $0.spread < $1.spread }), let alone = lines[0].spread {
+            texts.append("Noise: the rounds of one choice lie up to \(Quantity.decimal(100 * widest.spread, 1)) % of a step apart (\(widest.choice)), those of the single worker \(Quantity.decimal(100 * alone, 1)) %.")
         }
         func farthest(_ measured: (Line) -> Double?, _ predicted: (Prediction) -> Double) -> Double? {
             lines.compactMap { line in measured(line).flatMap { found in line.predicted.map { abs(found / predicted($0) - 1) } } }.max()

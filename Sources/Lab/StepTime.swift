@@ -65,9 +65,9 @@ private struct StepModel {
 
     // MARK: Forward and backward passes
 
-    /// One block of a stage: seconds of its forward pass (backward takes twice that), sums over ranks, floats.
+    /// One block of a stage: seconds of its forward pass (backward takes twice that, `weights` included), sums over ranks, floats.
     private struct Piece {
-        var forward = 0.0, sumsForward = 0.0, sumsBackward = 0.0
+        var forward = 0.0, weights = 0.0, sumsForward = 0.0, sumsBackward = 0.0
         var floats = 0
     }
 
@@ -83,7 +83,7 @@ private struct StepModel {
                 let share = Double(model.tokens(tensor: mesh.tensor, rank: 0)) / Double(model.config.vocabulary)
                 return Piece(forward: tokens * model.headFlops * share / 3 / flops, sumsBackward: sum + allReduce(3 * model.rows), floats: floats)
             }
-            return Piece(forward: tokens * model.layerFlops / t / 3 / flops, sumsForward: 2 * sum, sumsBackward: 2 * sum, floats: floats)
+            return Piece(forward: tokens * model.layerFlops / t / 3 / flops, weights: tokens * model.layerWeightFlops / t / flops, sumsForward: 2 * sum, sumsBackward: 2 * sum, floats: floats)
         }
     }
 
@@ -147,12 +147,12 @@ private struct StepModel {
             func alone(_ pieces: [Piece]) -> Double { pieces.reduce(calibration.leafSeconds / 3) { $0 + $1.forward } }
             return PipelineTimeline(
                 leaves: n, forward: sums ? passes.map(\.forward) : stages.map(alone), backward: sums ? passes.map(\.backward) : stages.map { 2 * alone($0) },
-                boundary: boundary, table: table)
+                weights: stages.map { $0.reduce(0) { $0 + $1.weights } }, boundary: boundary, table: table)
         }
         let table = 4 * model.table(tensor: mesh.tensor, rank: 0)
         let real = line(transfer(4 * model.activation, messages: 1), model.config.tied ? transfer(table, messages: 1) : 0, sums: true)
         let ideal = line(0, 0, sums: false).ends.max() ?? 0
-        // Each stage sends its sums' slices after its last backward pass.
+        // Each stage sends its sums' slices after its last pass.
         let gradients = stages.map { pieces in exchange(4 * nodes * pieces.reduce(0) { $0 + $1.floats }) }
         let ends = zip(gradients, real.ends).map { $0 + $1 }
         let sums = passes.map { $0.sums * Double(n) }.max() ?? 0

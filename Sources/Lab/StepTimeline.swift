@@ -85,24 +85,24 @@ struct StepTimeline {
     }
 }
 
-/// One forward, one backward: each stage begins with as many forward passes as there are stages from it on, then takes one
-/// backward and one forward pass in turn.
+/// The stages' passes, as `PipelineSchedule` has them.
 struct PipelineTimeline {
-    /// When each stage has ended its last backward pass.
+    /// When each stage has ended its last pass.
     private(set) var ends: [Double]
     /// Seconds that the links were busy, the busiest stage's.
     private(set) var transferring: Double
 
     /// - Parameters:
-    ///   - forward, backward: seconds of each stage, its own sums over ranks included.
+    ///   - forward, backward: seconds of each stage, its own sums over ranks included; `weights`: the part of backward that
+    ///     makes the gradients of matrices.
     ///   - boundary: seconds of the transfer of an activation, or of its gradient.
     ///   - table: of the last stage's share of a tied table's gradient.
-    init(leaves: Int, forward: [Double], backward: [Double], boundary: Double, table: Double) {
+    init(leaves: Int, forward: [Double], backward: [Double], weights: [Double], boundary: Double, table: Double) {
         let stages = forward.count
         var arrived = [[Double]](repeating: [], count: stages), returned = arrived      // at a stage, by leaf
         var tables: [Double] = []
         var now = [Double](repeating: 0, count: stages), link = now, busy = now
-        var forwards = [Int](repeating: 0, count: stages), backwards = forwards
+        var left = (0..<stages).map { ArraySlice(PipelineSchedule.passes(stage: $0, of: stages, microbatches: leaves)) }
         func send(_ stage: Int, _ seconds: Double) -> Double {
             link[stage] = max(link[stage], now[stage]) + seconds
             busy[stage] += seconds
@@ -113,27 +113,28 @@ struct PipelineTimeline {
         while progress {
             progress = false
             for stage in (0..<stages).reversed() {
-                while backwards[stage] < leaves {
-                    let goesForward = forwards[stage] < min(leaves, backwards[stage] + stages - stage)
-                    if goesForward {
-                        guard stage == 0 || arrived[stage].count > forwards[stage] else { break }
-                        now[stage] = max(now[stage], stage == 0 ? 0 : arrived[stage][forwards[stage]]) + forward[stage]
-                        forwards[stage] += 1
-                        if stage < stages - 1 { arrived[stage + 1].append(send(stage, boundary)) }
-                    } else {
-                        let leaf = backwards[stage], isLast = stage == stages - 1
-                        guard isLast || returned[stage].count > leaf else { break }
-                        let waits = max(isLast ? 0 : returned[stage][leaf], stage == 0 && table > 0 ? tables[leaf] : 0)
-                        now[stage] = max(now[stage], waits) + backward[stage]
-                        backwards[stage] += 1
-                        if stage > 0 { returned[stage - 1].append(send(stage, boundary)) }
-                        if isLast, stage > 0, table > 0 { tables.append(send(stage, table)) }
+                let isFirst = stage == 0, isLast = stage == stages - 1
+                stage: while let (pass, leaf) = left[stage].first {
+                    switch pass {
+                    case .forward:
+                        guard isFirst || arrived[stage].count > leaf else { break stage }
+                        now[stage] = max(now[stage], isFirst ? 0 : arrived[stage][leaf]) + forward[stage]
+                        if !isLast { arrived[stage + 1].append(send(stage, boundary)) }
+                    case .backward:
+                        guard isLast || returned[stage].count > leaf else { break stage }
+                        let waits = max(isLast ? 0 : returned[stage][leaf], isFirst && table > 0 ? tables[leaf] : 0)
+                        now[stage] = max(now[stage], waits) + backward[stage] - (PipelineSchedule.putsOffWeights(stage: stage) ? weights[stage] : 0)
+                        if !isFirst { returned[stage - 1].append(send(stage, boundary)) }
+                        if isLast, !isFirst, table > 0 { tables.append(send(stage, table)) }
+                    case .weights:
+                        now[stage] += weights[stage]
                     }
+                    left[stage].removeFirst()
                     progress = true
                 }
             }
         }
-        precondition(backwards.allSatisfy { $0 == leaves }, "a pipeline that stands still after \(backwards) of \(leaves)")
+        precondition(left.allSatisfy(\.isEmpty), "a pipeline that stands still before \(left.map(\.first))")
         (ends, transferring) = (now, busy.max() ?? 0)
     }
 }

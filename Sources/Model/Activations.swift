@@ -1,7 +1,7 @@
 import Kernels
 import RunSpec
 
-/// What one microbatch's forward pass keeps for its backward pass.
+/// What one microbatch's forward pass keeps for its backward pass, and that for the gradients that are put off.
 struct Activations {
     /// (R, C): the first layer's input and the last layer's output.
     let input, output: UnsafeMutablePointer<Float>
@@ -11,8 +11,8 @@ struct Activations {
     let finalNorm: FinalNorm?
 
     init(
-        _ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, _ workspace: Workspace,
-        arena: Arena
+        _ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, putsOff: Bool,
+        _ workspace: Workspace, arena: Arena
     ) {
         let rows = sequences * config.context, size = rows * config.width
         input = arena.carve(size)
@@ -25,12 +25,12 @@ struct Activations {
                     llama.append(LlamaBlock(
                         config, layout, layer: layer, slice: slice, x: x + at, next: next + at,
                         attention: workspace.attention, rotary: rotary, residual: workspace.residual,
-                        scratch: workspace.scratch, arena: arena))
+                        scratch: workspace.scratch, putsOff: putsOff, arena: arena))
                 } else {
                     gpt2.append(GPT2Block(
                         config, layout, layer: layer, slice: slice, x: x + at, next: next + at,
                         attention: workspace.attention, residual: workspace.residual, scratch: workspace.scratch,
-                        arena: arena))
+                        putsOff: putsOff, arena: arena))
                 }
             }
             x = next

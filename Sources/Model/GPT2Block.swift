@@ -24,6 +24,8 @@ struct GPT2Block: Block {
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, F): before the GELU.
     let hidden: UnsafeMutablePointer<Float>
+    /// Nil where `backward` makes all gradients.
+    let later: Later?
 
     /// Places of this block's parameters in the flat vector; those of biases only if the model has them.
     struct Offsets {
@@ -49,7 +51,8 @@ struct GPT2Block: Block {
 
     init(
         _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
-        next: UnsafeMutablePointer<Float>, attention: Attention, residual: ResidualSum, scratch: Scratch, arena: Arena
+        next: UnsafeMutablePointer<Float>, attention: Attention, residual: ResidualSum, scratch: Scratch, putsOff: Bool,
+        arena: Arena
     ) {
         let share = layout.share
         self.layer = layer
@@ -76,6 +79,7 @@ struct GPT2Block: Block {
         peak = arena.carve(rows * share.heads)
         norm = arena.carve(rows * share.heads)
         hidden = arena.carve(rows * hiddenWidth)
+        later = putsOff ? Later(share, rows: rows, arena: arena) : nil
     }
 
     func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure) {
@@ -104,25 +108,32 @@ struct GPT2Block: Block {
         _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
     ) throws(P.Failure) {
         let (R, C, F) = (rows, width, hiddenWidth)
-        let (dX, dRows, dPacked, dHidden) =
-            (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active), adds = !slice.isLast
+        let (dX, dRows, dPacked, normed) = (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.normed)
+        let (dHidden, active) = later.map { ($0.wide, hidden) } ?? (scratch.dHidden, scratch.active), adds = !slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         scratch.down.inputGradient(dHidden, dBranch, w + at.project2, rows: R)
         GELU.backward(dOut: dHidden, out: active, dBias: dW.at(at.expandBias), x: hidden, rows: R, width: F)
-        scratch.down.weightGradient(dW + at.project2, adding: adds, dBranch, active, rows: R)
+        if let later {
+            later.dFeedForward.update(from: dBranch, count: R * C)
+        } else {
+            scratch.down.weightGradient(dW + at.project2, adding: adds, dBranch, active, rows: R)
+        }
         Rows.addColumnSums(dW.at(at.project2Bias), dBranch, rows: R, width: C)
         scratch.up.inputGradient(dRows, dHidden, w + at.expand, rows: R)
         if degree > 1 { try peers.sum(dRows, count: R * C) }
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm2, dBias: dW.at(at.norm2Bias), out: normed, dOut: dRows, x: mid, mean: mean2,
             rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
-        scratch.up.weightGradient(dW + at.expand, adding: adds, dHidden, normed, rows: R)
+        if later == nil { scratch.up.weightGradient(dW + at.expand, adding: adds, dHidden, normed, rows: R) }
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         scratch.output.inputGradient(dRows, dBranch, w + at.project1, rows: R)
-        scratch.output.weightGradient(dW + at.project1, adding: adds, dBranch, attended, rows: R)
+        if let later {
+            later.dAttention.update(from: dBranch, count: R * C)
+        } else {
+            scratch.output.weightGradient(dW + at.project1, adding: adds, dBranch, attended, rows: R)
+        }
         Rows.addColumnSums(dW.at(at.project1Bias), dBranch, rows: R, width: C)
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         Rows.addColumnSums(dW.at(at.qkvBias), dPacked, rows: R, width: packedWidth)
@@ -131,6 +142,23 @@ struct GPT2Block: Block {
         LayerNorm.backward(
             dX: dX, dGain: dW + at.norm1, dBias: dW.at(at.norm1Bias), out: normed, dOut: dRows, x: x, mean: mean1,
             rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)
-        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
+        if later == nil {
+            scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
+        } else {
+            packed.update(from: dPacked, count: R * packedWidth)
+        }
+    }
+
+    func weightGradients(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>) {
+        guard let later else { preconditionFailure("nothing was put off") }
+        let (R, C, normed, adds) = (rows, width, scratch.normed, !slice.isLast)
+        scratch.down.weightGradient(dW + at.project2, adding: adds, later.dFeedForward, hidden, rows: R)
+        LayerNorm.again(
+            out: normed, x: mid, mean: mean2, rstd: rstd2, gain: w + at.norm2, bias: w.at(at.norm2Bias), rows: R, width: C)
+        scratch.up.weightGradient(dW + at.expand, adding: adds, later.wide, normed, rows: R)
+        scratch.output.weightGradient(dW + at.project1, adding: adds, later.dAttention, attended, rows: R)
+        LayerNorm.again(
+            out: normed, x: x, mean: mean1, rstd: rstd1, gain: w + at.norm1, bias: w.at(at.norm1Bias), rows: R, width: C)
+        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, packed, normed, rows: R)
     }
 }

@@ -26,6 +26,8 @@ struct LlamaBlock: Block {
     let packed, attended, peak, norm: UnsafeMutablePointer<Float>
     /// (R, 2F): gate and up.
     let hidden: UnsafeMutablePointer<Float>
+    /// Nil where `backward` makes all gradients.
+    let later: Later?
 
     /// Places of this block's parameters in the flat vector.
     struct Offsets {
@@ -73,7 +75,7 @@ struct LlamaBlock: Block {
     init(
         _ config: ModelConfig, _ layout: ParameterLayout, layer: Int, slice: Slice, x: UnsafeMutablePointer<Float>,
         next: UnsafeMutablePointer<Float>, attention: Attention, rotary: Rotary, residual: ResidualSum,
-        scratch: Scratch, arena: Arena
+        scratch: Scratch, putsOff: Bool, arena: Arena
     ) {
         let share = layout.share
         self.layer = layer
@@ -99,6 +101,7 @@ struct LlamaBlock: Block {
         peak = arena.carve(rows * share.heads)
         norm = arena.carve(rows * share.heads)
         hidden = arena.carve(rows * 2 * hiddenWidth)
+        later = putsOff ? Later(share, rows: rows, arena: arena) : nil
     }
 
     func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure) {
@@ -126,24 +129,31 @@ struct LlamaBlock: Block {
         _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
     ) throws(P.Failure) {
         let (R, C, F, P) = (rows, width, hiddenWidth, packedWidth)
-        let (dX, dRows, dPacked, dHidden) =
-            (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.dHidden)
-        let (normed, active) = (scratch.normed, scratch.active), adds = !slice.isLast
+        let (dX, dRows, dPacked, normed) = (scratch.dX + slice.firstRow * C, scratch.dRows, scratch.dPacked, scratch.normed)
+        let (dHidden, active) = later.map { (hidden, $0.wide) } ?? (scratch.dHidden, scratch.active), adds = !slice.isLast
 
         var dBranch = residual.branchGradient(dX, dropping, slice, .feedForward(layer: layer))
         scratch.down.inputGradient(active, dBranch, w + at.down, rows: R)
         SwiGLU.backward(dGateUp: dHidden, dOutThenOut: active, gateUp: hidden, rows: R, width: F)
-        scratch.down.weightGradient(dW + at.down, adding: adds, dBranch, active, rows: R)
+        if let later {
+            later.dFeedForward.update(from: dBranch, count: R * C)
+        } else {
+            scratch.down.weightGradient(dW + at.down, adding: adds, dBranch, active, rows: R)
+        }
         scratch.up.inputGradient(dRows, dHidden, w + at.gateUp, rows: R)
         if degree > 1 { try peers.sum(dRows, count: R * C) }
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm2, out: normed, dOut: dRows, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R,
             width: C)
-        scratch.up.weightGradient(dW + at.gateUp, adding: adds, dHidden, normed, rows: R)
+        if later == nil { scratch.up.weightGradient(dW + at.gateUp, adding: adds, dHidden, normed, rows: R) }
 
         dBranch = residual.branchGradient(dX, dropping, slice, .attention(layer: layer))
         scratch.output.inputGradient(dRows, dBranch, w + at.output, rows: R)
-        scratch.output.weightGradient(dW + at.output, adding: adds, dBranch, attended, rows: R)
+        if let later {
+            later.dAttention.update(from: dBranch, count: R * C)
+        } else {
+            scratch.output.weightGradient(dW + at.output, adding: adds, dBranch, attended, rows: R)
+        }
         attention.backward(dPacked: dPacked, dOut: dRows, out: attended, peak: peak, norm: norm, packed: packed)
         rotary.rotate(dPacked, rows: R, packedWidth: P, inverse: true)
         scratch.qkv.inputGradient(dRows, dPacked, w + at.qkv, rows: R)
@@ -151,6 +161,21 @@ struct LlamaBlock: Block {
         RMSNorm.backward(
             dX: dX, dGain: dW + at.norm1, out: normed, dOut: dRows, x: x, rstd: rstd1, gain: w + at.norm1, rows: R,
             width: C)
-        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
+        if later == nil {
+            scratch.qkv.weightGradient(dW + at.qkv, adding: adds, dPacked, normed, rows: R)
+        } else {
+            packed.update(from: dPacked, count: R * P)
+        }
+    }
+
+    func weightGradients(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>) {
+        guard let later else { preconditionFailure("nothing was put off") }
+        let (R, C, normed, adds) = (rows, width, scratch.normed, !slice.isLast)
+        scratch.down.weightGradient(dW + at.down, adding: adds, later.dFeedForward, later.wide, rows: R)
+        RMSNorm.again(out: normed, x: mid, rstd: rstd2, gain: w + at.norm2, rows: R, width: C)
+        scratch.up.weightGradient(dW + at.gateUp, adding: adds, hidden, normed, rows: R)
+        scratch.output.weightGradient(dW + at.output, adding: adds, later.dAttention, attended, rows: R)
+        RMSNorm.again(out: normed, x: x, rstd: rstd1, gain: w + at.norm1, rows: R, width: C)
+        scratch.qkv.weightGradient(dW + at.qkv, adding: adds, packed, normed, rows: R)
     }
 }

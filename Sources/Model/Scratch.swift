@@ -35,6 +35,20 @@ struct Scratch {
     }
 }
 
+/// What a block keeps beside its activations where the gradients of its matrices are put off. R rows of the slice.
+struct Later {
+    /// (R, C): the gradients with respect to what the last matrix of each branch gave.
+    let dAttention, dFeedForward: UnsafeMutablePointer<Float>
+    /// (R, F): of `dHidden` and `active` the one that does not take the place of the block's `hidden`.
+    let wide: UnsafeMutablePointer<Float>
+
+    init(_ share: Share, rows: Int, arena: Arena) {
+        dAttention = arena.carve(rows * share.width)
+        dFeedForward = arena.carve(rows * share.width)
+        wide = arena.carve(rows * share.hidden)
+    }
+}
+
 extension Scratch {
     /// Prepares a layer's four products, before its first slice goes forward; holds until the next layer's.
     func turn(qkv: UnsafePointer<Float>, output: UnsafePointer<Float>, up: UnsafePointer<Float>, down: UnsafePointer<Float>) {

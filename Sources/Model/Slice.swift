@@ -33,8 +33,11 @@ protocol Block {
     func forward<P: Peers>(_ w: UnsafePointer<Float>, _ dropping: Dropping?, _ peers: P) throws(P.Failure)
     /// Turns this slice's rows of `Scratch.dX` from the gradient with respect to the output into that with respect to the
     /// input. Adds to the layer's part of the flat gradient `dW`; but the last slice, which comes first, overwrites
-    /// matrices.
+    /// matrices. Where matrices' gradients are put off it leaves those out, and keeps what they are made of in the place of
+    /// what it has read.
     func backward<P: Peers>(
         _ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>, _ dropping: Dropping?, _ peers: P
     ) throws(P.Failure)
+    /// Those, after `backward`: overwritten or added to as there.
+    func weightGradients(_ w: UnsafePointer<Float>, _ dW: UnsafeMutablePointer<Float>)
 }

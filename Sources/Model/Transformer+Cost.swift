@@ -16,9 +16,15 @@ extension Transformer {
 
     /// One layer's share. Of `degree` ranks each does 1 / `degree` of it.
     package static func layerFlopsPerToken(_ config: ModelConfig) -> Double {
+        6 * Double(layerMatrices(config)) + 6 * Double(config.width * (config.context + 1))
+    }
+
+    /// The part of it that makes the gradients of the layer's matrices.
+    package static func layerWeightFlopsPerToken(_ config: ModelConfig) -> Double { 2 * Double(layerMatrices(config)) }
+
+    private static func layerMatrices(_ config: ModelConfig) -> Int {
         let (C, F, P) = (config.width, config.hidden, config.packedWidth)
-        let matrices = C * P + C * C + (config.family == .llama ? 3 : 2) * C * F
-        return 6 * Double(matrices) + 6 * Double(C * (config.context + 1))
+        return C * P + C * C + (config.family == .llama ? 3 : 2) * C * F
     }
 
     /// The head's share; the embedding has none. Of several ranks each does it for its own tokens.
@@ -35,13 +41,15 @@ extension Transformer {
     }
 
     /// What an instance for microbatches of `sequences` will allocate.
-    package static func activationFloats(_ config: ModelConfig, sequences: Int, part: ModelPart) -> ActivationFloats {
+    package static func activationFloats(
+        _ config: ModelConfig, sequences: Int, part: ModelPart, putsOffWeightGradients: Bool = false
+    ) -> ActivationFloats {
         let layout = ParameterLayout(config, rank: part.rank, degree: part.degree)
         var kept = 0
         let scratch = Arena.measuring { arena in
             let workspace = Workspace(config, layout.share, part, sequences: sequences, arena: arena)
             kept = Arena.measuring {
-                _ = Activations(config, layout, part, sequences: sequences, workspace, arena: $0)
+                _ = Activations(config, layout, part, sequences: sequences, putsOff: putsOffWeightGradients, workspace, arena: $0)
             }
         }
         return ActivationFloats(kept: kept, scratch: scratch)

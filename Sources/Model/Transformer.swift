@@ -16,6 +16,11 @@ package final class Transformer {
     package let sequences: Int
     /// R.
     package let rows: Int
+    /// Whether `backward` leaves the gradients of the layers' matrices to `weightGradients`. Not with peers that take a block's
+    /// gradient as complete, or its parameters as read, when `backward` says so.
+    package let putsOffWeightGradients: Bool
+    /// Whether `weightGradients` is to come.
+    private var owesWeightGradients = false
 
     /// Bytes of activations and scratch.
     package var bytes: Int { 4 * (arena.count + workspaceArena.count) }
@@ -40,7 +45,7 @@ package final class Transformer {
 
     /// Allocates everything for microbatches of `sequences` × `config.context` tokens.
     /// - Parameter part: nil for the whole model.
-    package convenience init(_ config: ModelConfig, sequences: Int, part: ModelPart? = nil) {
+    package convenience init(_ config: ModelConfig, sequences: Int, part: ModelPart? = nil, putsOffWeightGradients: Bool = false) {
         precondition(sequences > 0, "a microbatch of \(sequences) sequences")
         let part = part ?? .whole(config)
         precondition(!part.layers.isEmpty && part.layers.lowerBound >= 0 && part.layers.upperBound <= config.layers,
@@ -50,29 +55,30 @@ package final class Transformer {
             Workspace(config, layout.share, part, sequences: sequences, arena: $0)
         }
         workspace.rotary?.fill(base: config.ropeTheta)
-        self.init(config, layout, part, sequences: sequences, workspace, workspaceArena: arena)
+        self.init(config, layout, part, sequences: sequences, putsOff: putsOffWeightGradients, workspace, workspaceArena: arena)
     }
 
     /// Another microbatch's activations beside those of `other`: of one part several microbatches can be in flight, each
     /// in an instance of its own, that take turns in one scratch memory. One pass at a time.
     package convenience init(sharingScratchOf other: Transformer) {
-        self.init(other.config, other.layout, other.part, sequences: other.sequences, other.workspace,
-                  workspaceArena: other.workspaceArena)
+        self.init(other.config, other.layout, other.part, sequences: other.sequences, putsOff: other.putsOffWeightGradients,
+                  other.workspace, workspaceArena: other.workspaceArena)
     }
 
     private init(
-        _ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, _ workspace: Workspace,
-        workspaceArena: Arena
+        _ config: ModelConfig, _ layout: ParameterLayout, _ part: ModelPart, sequences: Int, putsOff: Bool,
+        _ workspace: Workspace, workspaceArena: Arena
     ) {
         self.config = config
         self.layout = layout
         self.part = part
         self.sequences = sequences
+        putsOffWeightGradients = putsOff
         self.workspace = workspace
         self.workspaceArena = workspaceArena
         rows = sequences * config.context
         (arena, activations) = Arena.carving {
-            Activations(config, layout, part, sequences: sequences, workspace, arena: $0)
+            Activations(config, layout, part, sequences: sequences, putsOff: putsOff, workspace, arena: $0)
         }
         rowLosses = .allocate(capacity: rows)
         rowLosses.initialize(repeating: 0, count: rows)
@@ -142,7 +148,8 @@ package final class Transformer {
     }
 
     /// After `forward` with the same parameters: the sum of the token losses, and its gradient (the sum's, not the
-    /// mean's) in this part's blocks of `gradient` (`layout.count` floats), which are overwritten, padding with zeros.
+    /// mean's) in this part's blocks of `gradient` (`layout.count` floats), which are overwritten, padding with zeros; of
+    /// matrices that are put off nothing is there yet.
     ///
     /// A tied head's share of the token table's gradient is the last stage's work: it leaves it in `layout.tokenTable` of
     /// its own `gradient`. Before `backward` of another, first stage it must stand at the same place of that one's: the
@@ -159,7 +166,17 @@ package final class Transformer {
         try backward(activations.gpt2, parameters, gradient, peers)
         try backward(activations.llama, parameters, gradient, peers)
         if part.isFirst { try backwardToTables(gradient, peers) }
+        owesWeightGradients = putsOffWeightGradients
         return targets == nil ? 0 : sum(rowLosses, rows)
+    }
+
+    /// After `backward`, where it has put them off: the gradients of the layers' matrices, in the same `gradient`. Passes of
+    /// other instances may come in between.
+    package func weightGradients(parameters: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>) {
+        precondition(owesWeightGradients, "nothing was put off")
+        owesWeightGradients = false
+        for block in activations.gpt2.reversed() { block.weightGradients(parameters, gradient) }
+        for block in activations.llama.reversed() { block.weightGradients(parameters, gradient) }
     }
 
     private func backwardFromLoss<P: Peers>(

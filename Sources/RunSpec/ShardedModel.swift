@@ -25,18 +25,22 @@ package struct ShardedModel: Hashable, Sendable {
     package var embedding: Block, layers: [Block], head: Block
     /// Floating-point operations per token, forward and backward, of one layer and of the head.
     package var layerFlops: Double, headFlops: Double
-    /// What a layer keeps for its backward pass, scratch and what else exists once, and the logits.
-    package var kept: Activations, shared: Activations, logits: Activations
+    /// Those of the layer's that make the gradients of its matrices.
+    package var layerWeightFlops: Double
+    /// Of each microbatch under way: what a layer keeps for its backward pass, and more where the gradients of its matrices are put
+    /// off; what the last norm keeps. Scratch of all layers, and the head's.
+    package var kept: Activations, later: Activations, norm: Activations, shared: Activations, logits: Activations
 
     package init(
         config: ModelConfig, leaves: Int, sequences: Int, embedding: Block, layers: [Block], head: Block, layerFlops: Double = 0,
-        headFlops: Double = 0, kept: Activations = Activations(), shared: Activations = Activations(), logits: Activations = Activations()
+        layerWeightFlops: Double = 0, headFlops: Double = 0, kept: Activations = Activations(), later: Activations = Activations(),
+        norm: Activations = Activations(), shared: Activations = Activations(), logits: Activations = Activations()
     ) {
         precondition(layers.count == config.layers && leaves > 0 && sequences > 0, "\(layers.count) layers, \(leaves) × \(sequences) sequences")
         (self.config, self.leaves, self.sequences) = (config, leaves, sequences)
         (self.embedding, self.layers, self.head) = (embedding, layers, head)
-        (self.layerFlops, self.headFlops) = (layerFlops, headFlops)
-        (self.kept, self.shared, self.logits) = (kept, shared, logits)
+        (self.layerFlops, self.layerWeightFlops, self.headFlops) = (layerFlops, layerWeightFlops, headFlops)
+        (self.kept, self.later, self.norm, self.shared, self.logits) = (kept, later, norm, shared, logits)
     }
 
     /// P: all floats.
@@ -61,6 +65,9 @@ package struct ShardedModel: Hashable, Sendable {
 }
 
 extension ModelConfig {
-    /// Layers of a pipeline stage: equal but for one. The last one, which holds one microbatch at a time, has one of the larger shares.
-    package func layers(stage: Int, of stages: Int) -> Range<Int> { stage * layers / stages..<(stage + 1) * layers / stages }
+    /// Layers of a pipeline stage: equal but for one. The first ones have the larger shares: the last one has the head besides.
+    package func layers(stage: Int, of stages: Int) -> Range<Int> {
+        func end(_ stage: Int) -> Int { (stage * layers + stages - 1) / stages }
+        return end(stage)..<end(stage + 1)
+    }
 }

@@ -35,8 +35,10 @@
 //  shadow      16s of the partner's m, v (zero3: 24s, θ too), and its reduced gradient, 4s, where the slice has a place of its own.
 //  tp, pp      As ddp or zero1, the reduced gradient in a place of its own: 4P, or 4s; tp: every rank's summands of the longest sum.
 //  parity      Two generations of D/(W − 1); zero2, zero3: two slices of a stripe from each other (the others have room for them).
-//  pp          Stage i keeps the activations of min(n, p − i) leaves; the last one, with a tied head, two generations of the
-//              table and its gradient; the first one place for that gradient.
+//  pp          Every stage keeps the activations of min(n, p) leaves, stages after the first more of each, and stage i the
+//              gradients of min(n − 1, i) leaves beside the one under way; two inputs and outputs' gradients each way, 4RC each; the
+//              last one, with a tied head, two generations of the table, its gradient in each buffer and min(n, p) under way; the
+//              first one place for that gradient.
 // One worker alone reduces nothing: 24P and the counter.
 
 package struct ShardingCosts: Sendable {
@@ -129,8 +131,9 @@ extension ShardingCosts {
 
     /// Buffers that a binary counter over the leaves of a range needs: those of the finished nodes and that of the leaf
     /// under way, at the worst moment.
-    package static func counterPeak(_ range: Range<Int>) -> Int {
-        range.reduce(0) { max($0, canonical(range.lowerBound..<$1).count + 1) }
+    /// - Parameter lag: by how many leaves a leaf's end comes after the next ones have begun.
+    package static func counterPeak(_ range: Range<Int>, lag: Int = 0) -> Int {
+        range.reduce(0) { max($0, canonical(range.lowerBound..<max(range.lowerBound, $1 - lag)).count + min(lag, $1 - range.lowerBound) + 1) }
     }
 
     /// The leaves of worker `index`: contiguous under ddp and zero1, in turn under zero2 and zero3.
@@ -221,7 +224,8 @@ private struct Group {
 
     private func kept(_ worker: ShardingCosts.Worker) -> ShardingCosts.Kept {
         var kept = ShardingCosts.Kept()
-        let (W, P, s) = (mesh.data, worker.floats, worker.owned)
+        let (W, P, s) = (mesh.data, worker.floats, worker.owned), t = mesh.tensor
+        let underWay = PipelineSchedule.inFlight(of: mesh.pipeline, microbatches: worker.leaves)
         let partner = workers[(worker.data + W - 1) % W]
         // The reduced gradient of what the worker updates.
         let slice = state == .ddp ? P : s + (sharding.redundancy == .shadow ? partner.owned : 0)
@@ -229,7 +233,7 @@ private struct Group {
         case .ddp, .zero1:
             kept.parameters = 8 * P
             kept.moments = 16 * (state == .ddp ? P : s)
-            let buffers = ShardingCosts.counterPeak(ShardingCosts.cut(model.leaves, among: W, worker.data))
+            let buffers = ShardingCosts.counterPeak(ShardingCosts.cut(model.leaves, among: W, worker.data), lag: stage)
             kept.gradients = 4 * P * buffers
             if mesh.workers > W || W > 1 && buffers == worker.nodes { kept.reduced = 4 * slice }
             if W > 1 {
@@ -254,10 +258,13 @@ private struct Group {
         }
         if mesh.pipeline > 1, model.config.tied {
             kept.parameters += isLast ? 2 * table : 0
-            kept.gradients += isLast || isFirst ? table : 0
+            if isFirst { kept.gradients += table }
+            if isLast { kept.gradients += table * (kept.gradients / (4 * P) + underWay) }
         }
-        let underWay = min(worker.leaves, mesh.pipeline - stage), t = mesh.tensor
-        kept.activations = underWay * layerCount * model.kept.bytes(tensor: t) + model.shared.bytes(tensor: t) + (isLast ? model.logits.bytes(tensor: t) : 0)
+        let later = PipelineSchedule.putsOffWeights(stage: stage) ? model.later.bytes(tensor: t) : 0
+        let instance = 4 * model.activation + layerCount * (model.kept.bytes(tensor: t) + later) + (isLast ? model.norm.bytes(tensor: t) : 0)
+        kept.activations = underWay * instance + model.shared.bytes(tensor: t) + (isLast ? model.logits.bytes(tensor: t) : 0)
+        if mesh.pipeline > 1 { kept.received += 4 * model.activation * ((isFirst ? 0 : 4) + (isLast ? 0 : 2)) }
         if t > 1 { kept.received += 4 * model.activation * (t > 2 ? t + 1 : t) }
         return kept
     }

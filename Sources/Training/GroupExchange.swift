@@ -65,7 +65,7 @@ final class GroupExchange: GradientExchange {
         let isSharded = options.sharding == .zero1
         (self.parts, configurationWord, self.isSharded) = (parts, identity, isSharded)
         let member = context.slot % parts.size, (stage, rank) = member.quotientAndRemainder(dividingBy: parts.ranks), layout = context.shared.layout
-        let inFlight = Pipeline.inFlight(stage: stage, of: parts.stages, microbatches: (layout.leaves + groups - 1) / groups)
+        let inFlight = PipelineSchedule.inFlight(of: parts.stages, microbatches: (layout.leaves + groups - 1) / groups)
         transformers = [transformer] + (1..<inFlight).map { _ in Transformer(sharingScratchOf: transformer) }
         first = layout.shard(rank).lowerBound
         let tokens = transformer.layout.tokenTable

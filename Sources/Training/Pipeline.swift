@@ -15,11 +15,11 @@ final class Pipeline {
     /// Called when this worker waits for others, and when it goes on.
     private let waiting: (Bool) -> Void
 
-    // (instance): its input, its output.
-    private let arriving: [MessageRegion], leaving: [MessageRegion]
-    // (microbatch mod 2): (R, C), the gradients with respect to the output and to the input.
-    private let above: PrivateMemory, below: PrivateMemory
-    private let falling: [MessageRegion], passing: [MessageRegion]
+    // (microbatch mod 2): (R, C), the inputs; the gradients with respect to the output and to the input.
+    private let inputs: PrivateMemory, above: PrivateMemory, below: PrivateMemory
+    private let arriving: [MessageRegion], falling: [MessageRegion], passing: [MessageRegion]
+    // (instance): its output.
+    private let leaving: [MessageRegion]
     // (microbatch mod stages), on the last stage: the shares under way.
     private let shares: PrivateMemory, sharing: [MessageRegion]
     private var count = 0
@@ -29,9 +29,9 @@ final class Pipeline {
         (self.group, self.transformers, self.table, self.waiting) = (group, transformers, table, waiting)
         (stage, stages) = (group.rank, group.size)
         let size = transformers[0].rows * transformers[0].config.width
-        (above, below) = (PrivateMemory(floats: 2 * size), PrivateMemory(floats: 2 * size))
+        (inputs, above, below) = (PrivateMemory(floats: 2 * size), PrivateMemory(floats: 2 * size), PrivateMemory(floats: 2 * size))
         shares = PrivateMemory(floats: stage == stages - 1 ? stages * (table?.count ?? 0) : 0)
-        arriving = try transformers.map { try group.region($0.input, bytes: size * 4) }
+        arriving = try (0..<2).map { [inputs] in try group.region(inputs.base + $0 * size, bytes: size * 4) }
         leaving = try transformers.map { try group.region(UnsafeMutableRawPointer(mutating: $0.output), bytes: size * 4) }
         falling = try (0..<2).map { [above] in try group.region(above.base + $0 * size, bytes: size * 4) }
         passing = try (0..<2).map { [below] in try group.region(below.base + $0 * size, bytes: size * 4) }
@@ -45,47 +45,35 @@ final class Pipeline {
     /// The instance that has microbatch `index` of those begun with.
     func transformer(_ index: Int) -> Transformer { transformers[index % transformers.count] }
 
-    /// How many microbatches a stage holds at most: the first one's forward pass comes so many before its backward pass.
-    static func inFlight(stage: Int, of stages: Int, microbatches: Int) -> Int { min(stages - stage, microbatches) }
-
-    /// What the stage does with `count` microbatches, in order: one forward, one backward, after as many forward passes as
-    /// there are stages to come (PipeDream-Flush; Narayanan et al. 2021, section 2.2).
-    static func schedule(stage: Int, of stages: Int, microbatches count: Int) -> [(pass: Pass, index: Int)] {
-        let lead = min(stages - 1 - stage, count)
-        var order: [(pass: Pass, index: Int)] = (0..<lead).map { (.forward, $0) }
-        for index in 0..<count {
-            if index + lead < count { order.append((.forward, index + lead)) }
-            order.append((.backward, index))
-        }
-        return order
-    }
-
     // MARK: Forward
 
     /// Expects the first of `count` microbatches.
     /// - Parameter isTraining: whether they come back.
     func begin(_ count: Int, isTraining: Bool) {
         self.count = count
-        for index in 0..<min(transformers.count, count) { expectInput(index) }
-        guard isTraining else { return }
-        for index in 0..<min(2, count) { expectGradient(index) }
+        for index in 0..<min(2, count) {
+            expectInput(index)
+            if isTraining { expectGradient(index) }
+        }
     }
 
     private func expectInput(_ index: Int) {
         guard !isFirst, index < count else { return }
-        arriving[index % arriving.count].receive(from: stage - 1, tag: MessageKind.activation.tag(index), offset: 0, bytes: floats * 4)
+        arriving[index % 2].receive(from: stage - 1, tag: MessageKind.activation.tag(index), offset: 0, bytes: floats * 4)
     }
 
-    /// Waits until microbatch `index` is there, and its instance is free.
-    func awaitInput(_ index: Int) throws { try finish([arriving[index % arriving.count]], [leaving[index % leaving.count]]) }
+    /// Waits until microbatch `index` is there, and the output that its instance had before is gone.
+    func awaitInput(_ index: Int) throws {
+        try finish([arriving[index % 2]], [leaving[index % leaving.count]])
+        guard !isFirst else { return }
+        transformer(index).input.update(from: inputs.base + index % 2 * floats, count: floats)
+        expectInput(index + 2)
+    }
 
     func sendOutput(_ index: Int) {
         guard !isLast else { return }
         leaving[index % leaving.count].send(to: stage + 1, tag: MessageKind.activation.tag(index), offset: 0, bytes: floats * 4)
     }
-
-    /// The instance of microbatch `index` has nothing more to do.
-    func isDone(_ index: Int) { expectInput(index + transformers.count) }
 
     // MARK: Backward
 

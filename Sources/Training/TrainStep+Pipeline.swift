@@ -8,18 +8,27 @@ extension TrainStep {
     func computeInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
         try evaluateInPipeline(step, due, exchange, pipeline, peers)
         let leaves = exchange.leaves
-        // (index): what the forward pass took.
-        var took: [Int: UInt64] = [:]
+        // (index): what its passes took; and what has come back of it.
+        var took = Array(repeating: UInt64(0), count: leaves.count), returned = Array(repeating: Returned?.none, count: leaves.count)
         pipeline.begin(leaves.count, isTraining: true)
-        for (pass, index) in Pipeline.schedule(stage: pipeline.stage, of: pipeline.stages, microbatches: leaves.count) {
-            let leaf = leaves.lowerBound + index, began = MonotonicClock.nanoseconds()
+        for (pass, index) in PipelineSchedule.passes(stage: pipeline.stage, of: pipeline.stages, microbatches: leaves.count) {
+            let leaf = leaves.lowerBound + index, began = MonotonicClock.nanoseconds(), transformer = pipeline.transformer(index)
             switch pass {
             case .forward:
                 try forward(leaf: leaf, index, step, exchange, pipeline, peers)
-                took[index] = MonotonicClock.nanoseconds() - began
             case .backward:
-                try backward(leaf: leaf, index, step, exchange, pipeline, peers)
-                shared.noteLeaf(slot, nanoseconds: took.removeValue(forKey: index)! + MonotonicClock.nanoseconds() - began)
+                returned[index] = try backward(leaf: leaf, index, step, exchange, pipeline, peers)
+            case .weights:
+                context.enter(.backward, step, leaf)
+                transformer.weightGradients(parameters: exchange.parameters, gradient: exchange.base(of: returned[index]!.gradient))
+            }
+            let isDone = pass == .weights || pass == .backward && !transformer.putsOffWeightGradients
+            if isDone, let whole = returned[index].take() { push(leaf: leaf, step, whole, exchange, pipeline) }
+            context.enter(.glue, step)
+            took[index] += MonotonicClock.nanoseconds() - began
+            if isDone {
+                context.faults.strike(.publish, step: step)
+                shared.noteLeaf(slot, nanoseconds: took[index])
             }
         }
         try pipeline.end()
@@ -38,27 +47,33 @@ extension TrainStep {
             ? DropoutKey(seed: config.seed, step: UInt32(truncatingIfNeeded: step), leaf: UInt32(leaf)) : nil
         try pipeline.transformer(index).forward(parameters: exchange.parameters, inputs: pipeline.isFirst ? UnsafePointer(data.inputs) : nil, dropout: dropout, peers: peers)
         pipeline.sendOutput(index)
-        context.enter(.glue, step)
     }
 
-    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
+    /// What has come back of a microbatch.
+    private struct Returned {
+        let gradient: PrivateMemory
+        /// On the last stage.
+        let loss: LossSum
+    }
+
+    private func backward(leaf: Int, _ index: Int, _ step: Int, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws -> Returned {
         let gradient = exchange.takeGradient()
         context.enter(.backward, step, leaf)
         context.faults.strike(.backward, step: step)
         try pipeline.awaitGradient(index, gradient)
-        let own = exchange.base(of: gradient)
         let loss = try pipeline.transformer(index).backward(
-            parameters: exchange.parameters, targets: pipeline.isLast ? UnsafePointer(data.targets) : nil, gradient: own, peers: peers)
+            parameters: exchange.parameters, targets: pipeline.isLast ? UnsafePointer(data.targets) : nil, gradient: exchange.base(of: gradient), peers: peers)
         try pipeline.sendGradient(index, gradient)
-        pipeline.isDone(index)
-        context.faults.strike(.leafDone, step: step, gradient: own, count: shared.layout.shardFloats)
-        exchange.push(leaf, gradient)
-        if pipeline.isLast, exchange.tellsResults {
-            shared.setLeafResult(leaf, LossSum(nats: loss, tokens: data.targetCount), replica: context.replica)
-            shared.leaves.markDone(leaf, turn: turn)
-        }
-        context.enter(.glue, step)
-        context.faults.strike(.publish, step: step)
+        return Returned(gradient: gradient, loss: LossSum(nats: loss, tokens: pipeline.isLast ? data.targetCount : 0))
+    }
+
+    /// The gradient is whole.
+    private func push(leaf: Int, _ step: Int, _ returned: Returned, _ exchange: GroupExchange, _ pipeline: Pipeline) {
+        context.faults.strike(.leafDone, step: step, gradient: exchange.base(of: returned.gradient), count: shared.layout.shardFloats)
+        exchange.push(leaf, returned.gradient)
+        guard pipeline.isLast, exchange.tellsResults else { return }
+        shared.setLeafResult(leaf, returned.loss, replica: context.replica)
+        shared.leaves.markDone(leaf, turn: turn)
     }
 
     func evaluateInPipeline(_ step: Int, _ due: Range<Int>, _ exchange: GroupExchange, _ pipeline: Pipeline, _ peers: TensorPeers) throws {
@@ -84,7 +99,6 @@ extension TrainStep {
                     shared.evaluations.markDone(unit, turn: turn)
                 }
             }
-            pipeline.isDone(index)
         }
         try pipeline.end()
         if turn != shared.turn { throw TurnIsOver() }

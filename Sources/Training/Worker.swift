@@ -44,9 +44,10 @@ package struct Worker {
         }
         let parameters = ParameterLayout(config.model)
         let options = description.options
-        let degree = config.batch.tensor, member = slot % options.groupSize
-        let part = ModelPart(layers: try ModelPart.stages(options.stages, of: config.model)[member / degree].layers, rank: member % degree, degree: degree)
-        let transformer = Transformer(config.model, sequences: config.sequencesPerMicrobatch, part: part)
+        let degree = config.batch.tensor, (stage, rank) = (slot % options.groupSize).quotientAndRemainder(dividingBy: degree)
+        let part = ModelPart(layers: try ModelPart.stages(options.stages, of: config.model)[stage].layers, rank: rank, degree: degree)
+        let transformer = Transformer(
+            config.model, sequences: config.sequencesPerMicrobatch, part: part, putsOffWeightGradients: PipelineSchedule.putsOffWeights(stage: stage))
         let data = try WorkerData(folder: folder, config: config, heldOut: description.heldOut)
 
         recorder.record(.load, step: 0, view: 0)

@@ -166,7 +166,7 @@ struct MessageTests {
     func closedPeer() throws {
         let results = try Ranks(size: 3).run { group -> String in
             // All are connected.
-            _ = try group.exchange([0], .protected)
+            _ = try group.exchange([0], .hello)
             if group.rank == 1 {
                 group.close()
                 return "closed"

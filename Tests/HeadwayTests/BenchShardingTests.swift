@@ -47,7 +47,7 @@ extension HeadwayCommand {
             let bench = try run.start(Self.tiny + model + ["--rounds", "2", "--csv", "out.csv"])
             #expect(bench.finish() == .exited(0), "\(bench.output)\(bench.complaint)")
             let rows = try rows(run.folder + "/out.csv"), widest = try #require(rows.max { $0.value.spread < $1.value.spread })
-            #expect(widest.value.spread > 0 && rows.values.allSatisfy { $0.spread < 2 }, "\(rows)")
+            #expect(rows.values.allSatisfy { $0.spread > 0 }, "\(rows)")
             #expect(bench.output.contains("Noise: ") && bench.output.contains("% of a step apart (\(widest.key)), those of the single worker "), "\(bench.output)")
             for (choice, row) in rows where row.predictedSent > 0 {
                 #expect(abs(row.sent / row.predictedSent - 1) < 0.02, "\(choice): \(row)")

@@ -17,7 +17,7 @@ extension HeadwayCommand {
             #expect(record.incidents.isEmpty && record.replicas.count == workers.0)
         }
 
-        @Test(arguments: [FaultPoint.forward, .backward, .reduce, .update, .vote], ["dp=2,pp=2", "zero1 dp=2,pp=2"])
+        @Test(arguments: [FaultPoint.forward, .backward, .leafDone, .publish, .reduce, .update, .vote], ["dp=2,pp=2", "zero1 dp=2,pp=2"])
         func `a lost stage takes everybody back to the newest checkpoint`(point: FaultPoint, sharding: String) throws {
             let run = try TestRun(), settings = ["checkpoint.every=10"]
             let record = try run.expectFinished(run.train(workers: 4, settings, faults: ["crash worker=1 step=25 point=\(point)"], options: options(sharding)), settings)

@@ -28,6 +28,14 @@ import Testing
             #expect(model.floats == layout.count && model.layers.count == config.model.layers && Set(model.layers).count == 1)
             let flops = Double(config.model.layers) * model.layerFlops + model.headFlops
             #expect(abs(flops / Transformer.flopsPerToken(config.model) - 1) < 1e-12)
+            #expect(model.layerFlops > 3 * model.layerWeightFlops && model.layerFlops < 4 * model.layerWeightFlops)
+            // What the stages' instances allocate, but for what slices of other sizes than planned share.
+            for (stage, part) in try ModelPart.stages(2, of: config.model).enumerated() {
+                let kept = Transformer.activationFloats(config.model, sequences: config.sequencesPerMicrobatch, part: part, putsOffWeightGradients: stage > 0).kept
+                let layer = model.kept.whole + model.kept.split + (stage > 0 ? model.later.whole + model.later.split : 0)
+                let planned = model.activation + part.layers.count * layer + (stage > 0 ? model.norm.whole : 0)
+                #expect(abs(Double(kept) / Double(planned) - 1) < 0.01, "stage \(stage): \(kept), \(planned)")
+            }
             // What two ranks have twice: gains, positions, padding and what is added to a sum over ranks.
             let whole = layout.slots.filter { slot in
                 !slot.decays && !slot.name.hasSuffix("c_attn.bias") && !slot.name.hasSuffix("c_fc.bias") || slot.name == "wpe.weight"

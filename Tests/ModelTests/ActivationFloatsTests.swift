@@ -21,9 +21,11 @@ import Testing
             var parts = try ModelPart.stages(min(3, config.layers), of: config)
             for degree in config.tensorDegrees { parts.append(.whole(config, rank: degree - 1, degree: degree)) }
             for part in parts {
-                let model = Transformer(config, sequences: Self.sequences, part: part)
-                #expect(Transformer.activationFloats(config, sequences: Self.sequences, part: part) == model.activationFloats)
-                #expect(Transformer(sharingScratchOf: model).activationFloats == model.activationFloats)
+                for putsOff in [false, true] {
+                    let model = Transformer(config, sequences: Self.sequences, part: part, putsOffWeightGradients: putsOff)
+                    #expect(Transformer.activationFloats(config, sequences: Self.sequences, part: part, putsOffWeightGradients: putsOff) == model.activationFloats)
+                    #expect(Transformer(sharingScratchOf: model).activationFloats == model.activationFloats)
+                }
             }
         }
     }
@@ -36,14 +38,15 @@ import Testing
         let perRow = family == .gpt2 ? 2 * C + 4 + (H + 2 * KV) * D + H * D + 2 * H + F
             : 2 * C + 2 + (H + 2 * KV) * D + H * D + 2 * H + 2 * F
         let end = family == .gpt2 ? C + 2 : C + 1
-        func kept(_ layers: Range<Int>) -> Int {
+        func kept(_ layers: Range<Int>, putsOff: Bool = false) -> Int {
             Transformer.activationFloats(
-                config, sequences: Self.sequences, part: ModelPart(layers: layers, rank: degree - 1, degree: degree)).kept
+                config, sequences: Self.sequences, part: ModelPart(layers: layers, rank: degree - 1, degree: degree), putsOffWeightGradients: putsOff).kept
         }
 
         #expect(kept(0..<6) == R * (C + 6 * perRow + end))
         #expect(kept(0..<2) == R * (C + 2 * perRow))
         #expect(kept(2..<5) == R * (C + 3 * perRow))
         #expect(kept(5..<6) == R * (C + perRow + end))
+        #expect(kept(2..<5, putsOff: true) - kept(2..<5) == R * 3 * (2 * C + F))
     }
 }

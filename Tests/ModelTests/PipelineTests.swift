@@ -20,7 +20,7 @@ import Testing
                 #expect(pipeline.losses[leaf] == loss)
                 #expect(pipeline.gradient(leaf).map(\.bitPattern) == gradient.map(\.bitPattern), "microbatch \(leaf)")
             }
-            #expect(pipeline.mostInFlight == Array((1...shape.stages).reversed()))
+            #expect(pipeline.mostInFlight == Array(repeating: shape.stages, count: shape.stages))
         }
     }
 
@@ -45,10 +45,8 @@ import Testing
 }
 
 /// The stages of one model, each with memory of its own in which everything that is not its business is not a number, run
-/// one operation at a time in 1F1B order.
+/// one pass at a time in the order of `PipelineSchedule`.
 private final class Pipeline {
-    private enum Operation { case forward(Int), backward(Int) }
-
     let microbatches: [Sample], config: ModelConfig, layout: ParameterLayout
     /// Per stage: an instance for each microbatch that can be in flight, and the parameters it may read.
     private let stages: [[Transformer]], parameters: [[Float]]
@@ -67,8 +65,8 @@ private final class Pipeline {
         let (layout, config, values) = (layout, config, microbatches[0].parameters)
         let parts = try ModelPart.stages(count, of: config)
         stages = parts.enumerated().map { number, part in
-            let first = Transformer(config, sequences: whole.sequences, part: part)
-            return [first] + (1..<count - number).map { _ in Transformer(sharingScratchOf: first) }
+            let first = Transformer(config, sequences: whole.sequences, part: part, putsOffWeightGradients: PipelineSchedule.putsOffWeights(stage: number))
+            return [first] + (1..<PipelineSchedule.inFlight(of: count, microbatches: microbatches.count)).map { _ in Transformer(sharingScratchOf: first) }
         }
         parameters = parts.map { part in
             var own = [Float](repeating: .nan, count: layout.count)
@@ -86,21 +84,15 @@ private final class Pipeline {
         mostInFlight = Array(repeating: 0, count: count)
     }
 
-    /// One forward, one backward: a stage begins with as many forward passes as there are stages after it.
-    private func schedule(_ stage: Int) -> [Operation] {
-        let all = microbatches.count, ahead = min(stages.count - 1 - stage, all)
-        return (0..<ahead).map { .forward($0) }
-            + (ahead..<all).flatMap { [.forward($0), .backward($0 - ahead)] }
-            + (all - ahead..<all).map { .backward($0) }
-    }
-
     func run() {
-        var left = stages.indices.map { ArraySlice(schedule($0)) }, inFlight = stages.map { _ in 0 }, progress = true
+        var left = stages.indices.map { ArraySlice(PipelineSchedule.passes(stage: $0, of: stages.count, microbatches: microbatches.count)) }
+        var inFlight = stages.map { _ in 0 }, progress = true
         while progress {
             progress = false
             for stage in stages.indices {
-                guard let next = left[stage].first, perform(next, stage) else { continue }
-                if case .forward = next { inFlight[stage] += 1 } else { inFlight[stage] -= 1 }
+                guard let (pass, leaf) = left[stage].first, perform(pass, leaf, stage) else { continue }
+                if pass == .forward { inFlight[stage] += 1 }
+                if pass == (stages[stage][0].putsOffWeightGradients ? .weights : .backward) { inFlight[stage] -= 1 }
                 mostInFlight[stage] = max(mostInFlight[stage], inFlight[stage])
                 left[stage].removeFirst()
                 progress = true
@@ -109,12 +101,12 @@ private final class Pipeline {
         #expect(left.allSatisfy { $0.isEmpty })
     }
 
-    /// False if what the operation needs is not there yet.
-    private func perform(_ operation: Operation, _ stage: Int) -> Bool {
+    /// False if what the pass needs is not there yet.
+    private func perform(_ pass: PipelineSchedule.Pass, _ leaf: Int, _ stage: Int) -> Bool {
+        let model = stages[stage][leaf % stages[stage].count]
         let isFirst = stage == 0, isLast = stage == stages.count - 1, size = microbatches[0].model.rows * config.width
-        switch operation {
-        case .forward(let leaf):
-            let model = stages[stage][leaf % stages[stage].count]
+        switch pass {
+        case .forward:
             if !isFirst {
                 guard let received = activations[stage].removeValue(forKey: leaf) else { return false }
                 model.input.update(from: received, count: size)
@@ -123,8 +115,7 @@ private final class Pipeline {
                 model.forward(parameters: parameters[stage], inputs: isFirst ? $0.baseAddress : nil, dropout: Self.key(leaf))
             }
             if !isLast { activations[stage + 1][leaf] = Array(UnsafeBufferPointer(start: model.output, count: size)) }
-        case .backward(let leaf):
-            let model = stages[stage][leaf % stages[stage].count]
+        case .backward:
             if !isLast {
                 guard let received = residualGradients[stage].removeValue(forKey: leaf) else { return false }
                 model.residualGradient.update(from: received, count: size)
@@ -141,6 +132,8 @@ private final class Pipeline {
             if !isFirst {
                 residualGradients[stage - 1][leaf] = Array(UnsafeBufferPointer(start: model.residualGradient, count: size))
             }
+        case .weights:
+            model.weightGradients(parameters: parameters[stage], gradient: &gradients[stage][leaf])
         }
         return true
     }

@@ -11,7 +11,8 @@ import Testing
         (config.context, config.vocabulary, config.tied) = (6, 30, tied)
         return ShardedModel(
             config: config, leaves: leaves, sequences: 2, embedding: Block(perToken: 16), layers: Array(repeating: Block(whole: 160, split: 1024), count: layers),
-            head: Block(whole: 32, perToken: tied ? 0 : 16), kept: ShardedModel.Activations(whole: 100, split: 800), shared: ShardedModel.Activations(whole: 50),
+            head: Block(whole: 32, perToken: tied ? 0 : 16), kept: ShardedModel.Activations(whole: 100, split: 800), later: ShardedModel.Activations(whole: 20, split: 10),
+            shared: ShardedModel.Activations(whole: 50),
             logits: ShardedModel.Activations(split: 360))
     }
 
@@ -66,9 +67,9 @@ import Testing
     }
 
     @Test func `memory of two workers is what one adds up by hand`() {
-        // One worker: the state twice, the leaf under way, activations of 4 × (3 × 900 + 50 + 360) bytes. P = 4,064 floats in 254 lines, of which each owns 127; one leaf each.
+        // One worker: the state twice, the leaf under way, activations of 4 × (12 × 16 + 3 × 900 + 50 + 360) bytes. P = 4,064 floats in 254 lines, of which each owns 127; one leaf each.
         let (P, s) = (4064, 2032)
-        #expect(costs(.ddp, Mesh(), leaves: 1).workers[0].kept.total == 28 * P + 12_440)
+        #expect(costs(.ddp, Mesh(), leaves: 1).workers[0].kept.total == 28 * P + 13_208)
         let ddp = costs(.ddp, Mesh(data: 2), leaves: 2).workers[1].kept
         // The mean gradient has a buffer of its own, since the only other one has the leaf.
         #expect(ddp.parameters + ddp.moments == 24 * P && ddp.gradients == 4 * P && ddp.reduced == 4 * P && ddp.received == 4 * s)
@@ -124,9 +125,9 @@ import Testing
             if stages > 1 { sent[0] += table }
             #expect(costs.workers.map(\.sent.total) == sent)
             #expect(costs.workers.map(\.floats).reduce(0, +) == costs.model.floats)
-            // One forward, one backward: the first stage has as many microbatches under way as there are stages.
+            // Every stage has as many microbatches under way as there are stages, and those after the first keep more of each.
             let kept = costs.workers.map(\.kept.activations), layers = (0..<stages).map { costs.model.config.layers(stage: $0, of: stages).count }
-            if stages > 1 { #expect(layers == (stages == 2 ? [1, 2] : [1, 1, 1]) && kept[0] == stages * layers[0] * 3600 + 200 && kept[stages - 1] == layers[stages - 1] * 3600 + 200 + 1440) }
+            if stages > 1 { #expect(layers == (stages == 2 ? [2, 1] : [1, 1, 1]) && kept[0] == stages * (boundary + layers[0] * 3600) + 200 && kept[stages - 1] == stages * (boundary + layers[stages - 1] * (3600 + 120)) + 200 + 1440) }
         }
         // With ranks and data-parallel workers besides, a rank's counterpart gets the whole activation.
         let all = costs(.zero1, Mesh(data: 2, tensor: 2, pipeline: 2), leaves: 4)
@@ -150,5 +151,25 @@ import Testing
         #expect(ShardingCosts.canonical(1..<7) == [1..<2, 2..<4, 4..<6, 6..<7] && ShardingCosts.counterPeak(0..<16) == 5)
         // More than log2 n + 1 where a range begins in the middle of a node: while 19 is computed, 13, 14..<16, 16..<18 and 18 wait.
         #expect(ShardingCosts.counterPeak(13..<20) == 5)
+    }
+
+    @Test(arguments: [1, 2, 3, 4, 6], [1, 2, 4, 5, 16])
+    func `a stage has the buffers that its passes take and give back`(stages: Int, leaves: Int) {
+        for stage in 0..<stages {
+            var taken = 0, most = 0, done = 0
+            for (pass, _) in PipelineSchedule.passes(stage: stage, of: stages, microbatches: leaves) {
+                if pass == .backward {
+                    taken += 1
+                    most = max(most, taken)
+                }
+                if pass == (stage > 0 ? .weights : .backward) {
+                    // Two nodes become one for each leaf but those that begin a node.
+                    let before = done.nonzeroBitCount
+                    done += 1
+                    taken += done.nonzeroBitCount - before - 1
+                }
+            }
+            #expect(ShardingCosts.counterPeak(0..<leaves, lag: min(stage, leaves)) == most, "stage \(stage)")
+        }
     }
 }
