@@ -114,14 +114,14 @@ struct PipelineTimeline {
             progress = false
             for stage in (0..<stages).reversed() {
                 let isFirst = stage == 0, isLast = stage == stages - 1
-                stage: while let (pass, leaf) = left[stage].first {
+                passes: while let (pass, leaf) = left[stage].first {
                     switch pass {
                     case .forward:
-                        guard isFirst || arrived[stage].count > leaf else { break stage }
+                        guard isFirst || arrived[stage].count > leaf else { break passes }
                         now[stage] = max(now[stage], isFirst ? 0 : arrived[stage][leaf]) + forward[stage]
                         if !isLast { arrived[stage + 1].append(send(stage, boundary)) }
                     case .backward:
-                        guard isLast || returned[stage].count > leaf else { break stage }
+                        guard isLast || returned[stage].count > leaf else { break passes }
                         let waits = max(isLast ? 0 : returned[stage][leaf], isFirst && table > 0 ? tables[leaf] : 0)
                         now[stage] = max(now[stage], waits) + backward[stage] - (PipelineSchedule.putsOffWeights(stage: stage) ? weights[stage] : 0)
                         if !isFirst { returned[stage - 1].append(send(stage, boundary)) }

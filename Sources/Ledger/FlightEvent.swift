@@ -12,7 +12,7 @@ package enum Phase: UInt8, CaseIterable, Sendable {
     case input = 4
     /// Forward pass of leaf `unit`.
     case forward = 5
-    /// Backward pass of leaf `unit`, until its gradient is published; in a pipeline also in two parts.
+    /// Backward pass of leaf `unit`, until its gradient is published; on later stages of a pipeline in two parts.
     case backward = 6
     /// Blocked: own leaves are published, other workers' are not yet.
     case awaitLeaves = 7

@@ -5,8 +5,10 @@
 /// (ZB-H1; Qi et al. 2024, "Zero Bubble Pipeline Parallelism").
 package enum PipelineSchedule {
     package enum Pass: Hashable, Sendable {
-        /// (backward: with the gradients of the matrices, where nothing puts them off)
-        case forward, backward, weights
+        case forward
+        /// With the gradients of the matrices, where nothing puts them off.
+        case backward
+        case weights
     }
 
     /// Whether a stage's backward passes leave the gradients of its matrices to passes of their own.

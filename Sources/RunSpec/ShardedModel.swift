@@ -65,9 +65,6 @@ package struct ShardedModel: Hashable, Sendable {
 }
 
 extension ModelConfig {
-    /// Layers of a pipeline stage: equal but for one. The first ones have the larger shares: the last one has the head besides.
-    package func layers(stage: Int, of stages: Int) -> Range<Int> {
-        func end(_ stage: Int) -> Int { (stage * layers + stages - 1) / stages }
-        return end(stage)..<end(stage + 1)
-    }
+    /// Layers of a pipeline stage: equal but for one. The last one, which has the head besides, has one of the smaller shares.
+    package func layers(stage: Int, of stages: Int) -> Range<Int> { ShardingCosts.cut(layers, among: stages, stage) }
 }

@@ -36,9 +36,9 @@
 //  tp, pp      As ddp or zero1, the reduced gradient in a place of its own: 4P, or 4s; tp: every rank's summands of the longest sum.
 //  parity      Two generations of D/(W − 1); zero2, zero3: two slices of a stripe from each other (the others have room for them).
 //  pp          Every stage keeps the activations of min(n, p) leaves, stages after the first more of each, and stage i the
-//              gradients of min(n − 1, i) leaves beside the one under way; two inputs and outputs' gradients each way, 4RC each; the
-//              last one, with a tied head, two generations of the table, its gradient in each buffer and min(n, p) under way; the
-//              first one place for that gradient.
+//              gradients of min(n − 1, i) leaves beside the one under way; after the first two inputs and two of their gradients,
+//              before the last two outputs' gradients, 4RC each; the last one, with a tied head, two generations of the table, and
+//              its gradient in each buffer and min(n, p) times on its way.
 // One worker alone reduces nothing: 24P and the counter.
 
 package struct ShardingCosts: Sendable {
@@ -258,7 +258,6 @@ private struct Group {
         }
         if mesh.pipeline > 1, model.config.tied {
             kept.parameters += isLast ? 2 * table : 0
-            if isFirst { kept.gradients += table }
             if isLast { kept.gradients += table * (kept.gradients / (4 * P) + underWay) }
         }
         let later = PipelineSchedule.putsOffWeights(stage: stage) ? model.later.bytes(tensor: t) : 0

@@ -29,7 +29,7 @@ import Testing
             let flops = Double(config.model.layers) * model.layerFlops + model.headFlops
             #expect(abs(flops / Transformer.flopsPerToken(config.model) - 1) < 1e-12)
             #expect(model.layerFlops > 3 * model.layerWeightFlops && model.layerFlops < 4 * model.layerWeightFlops)
-            // What the stages' instances allocate, but for what slices of other sizes than planned share.
+            // What the stages' instances allocate, but for rounding to lines.
             for (stage, part) in try ModelPart.stages(2, of: config.model).enumerated() {
                 let kept = Transformer.activationFloats(config.model, sequences: config.sequencesPerMicrobatch, part: part, putsOffWeightGradients: stage > 0).kept
                 let layer = model.kept.whole + model.kept.split + (stage > 0 ? model.later.whole + model.later.split : 0)

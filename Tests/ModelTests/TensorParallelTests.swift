@@ -24,9 +24,9 @@ import Testing
             layout.takeShard(&parameters, from: whole)
             var outcome = Outcome(
                 losses: Array(repeating: .nan, count: sequences), gradient: Array(repeating: .nan, count: layout.count))
-            let models = try! ModelPart.stages(stages, of: config).map {
-                Transformer(config, sequences: sequences,
-                            part: ModelPart(layers: $0.layers, rank: peers.rank, degree: degree))
+            let models = try! ModelPart.stages(stages, of: config).enumerated().map { stage, part in
+                Transformer(config, sequences: sequences, part: ModelPart(layers: part.layers, rank: peers.rank, degree: degree),
+                            putsOffWeightGradients: stage > 0)
             }
             inputs.withUnsafeBufferPointer { inputs in
                 for (stage, model) in models.enumerated() {
@@ -47,6 +47,7 @@ import Testing
                         gradient: &outcome.gradient, peers: peers)
                 }
             }
+            for model in models.dropFirst() { model.weightGradients(parameters: parameters, gradient: &outcome.gradient) }
             return outcome
         }
     }
