@@ -5,9 +5,9 @@ import RunSpec
 /// What a run of the sharding benchmark has measured, from its ledger.
 package struct ShardingRun: Sendable {
     package enum Choice: Hashable, Sendable, CustomStringConvertible {
-        /// One worker in shared memory: how fast this machine computes.
+        /// One worker in shared memory: what the bits must be, and how fast an update is.
         case single
-        /// All workers in shared memory, where nothing is sent.
+        /// All workers in shared memory, where nothing is sent: how fast they compute side by side.
         case shared
         case messages(Sharding)
 

@@ -12,7 +12,7 @@ extension ShardingSummary {
 
     var heading: String {
         let m = model.config
-        return "\(m.family.rawValue) of \(Quantity.short(Double(model.floats))) parameters · \(model.leaves) microbatches of \(model.sequences) × \(m.context) tokens a step · \(conditions.workers) workers · \(conditions.rounds) rounds, seed \(conditions.seed) · 1 worker computes \(Quantity.short(flops))FLOP/s"
+        return "\(m.family.rawValue) of \(Quantity.short(Double(model.floats))) parameters · \(model.leaves) microbatches of \(model.sequences) × \(m.context) tokens a step · \(conditions.workers) workers · \(conditions.rounds) rounds, seed \(conditions.seed) · a worker computes \(Quantity.short(flops))FLOP/s"
             + (conditions.paceMilliseconds.map { " at a pace of \(Quantity.decimal($0, 1)) ms a microbatch" } ?? "")
     }
 
@@ -51,9 +51,9 @@ extension ShardingSummary {
     var legend: String {
         """
         Medians over rounds of the median step. Sent: bytes that a worker's sockets sent in a step, on the mean; hidden: those of them that went out while it computed; memory: the fullest worker's \
-        own, with what a process has anyway. Exposed: of a step, waiting for messages, for late peers too. Predicted from the speed of \
-        the single worker, whose run is one of the interleaved ones\(conditions.link == nil ? ", and constants of loopback" : " and the link"), as `headway plan` does. \
-        In shared memory nothing is sent.
+        own, with what a process has anyway. Exposed: of a step, waiting for messages, for late peers too. Predicted, as `headway plan` does, \
+        from \(conditions.paceMilliseconds == nil ? "how fast the workers compute in shared memory, where nothing is sent" : "the pace"), \
+        how fast the single worker updates, and \(conditions.link == nil ? "constants of loopback" : "the link").
         """
     }
 

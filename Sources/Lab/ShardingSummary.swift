@@ -45,7 +45,8 @@ package struct ShardingSummary: Sendable {
     package init(_ model: ShardedModel, _ conditions: ShardingBench.Conditions, network: String, runs: [ShardingRun]) {
         (self.model, self.conditions, self.network) = (model, conditions, network)
         let single = runs.filter { $0.choice == .single }, tokens = Double(model.rows)
-        let leaf = conditions.paceMilliseconds.map { $0 * 1e-3 } ?? ShardingRun.median(single.map(\.leafSeconds))
+        // Cores that compute side by side can slow each other: a worker alone would promise too much.
+        let leaf = conditions.paceMilliseconds.map { $0 * 1e-3 } ?? ShardingRun.median(runs.filter { $0.choice == .shared }.map(\.leafSeconds))
         let perToken = Double(model.config.layers) * model.layerFlops + model.headFlops
         // More workers than processors share them, unless a pace keeps them apart.
         let share = conditions.paceMilliseconds == nil ? min(1, Double(cs_available_cores()) / Double(conditions.workers)) : 1

@@ -7,8 +7,8 @@ struct BenchSharding: ParsableCommand, MultipliesMatrices {
     static let configuration = CommandConfiguration(
         commandName: "sharding", abstract: "Run sharding choices for real and compare them with what `headway plan` says.",
         discussion: """
-            Real runs on generated text, one after the other: a single worker, which says how fast this machine computes; all
-            workers in shared memory; and each choice over messages. Rounds go over all of them in another order each. With
+            Real runs on generated text, one after the other: a single worker; all workers in shared memory, which says how fast
+            they compute side by side; and each choice over messages. Rounds go over all of them in another order each. With
             --link-gbps each worker gets a network namespace of its own and a shaped link, which takes root and iproute2. With
             faults it also says what a failure costs. More workers than processors share them: keep them apart with --pace. A
             choice may be a mesh, as pp=2, tp=2 or dp=2,tp=2.

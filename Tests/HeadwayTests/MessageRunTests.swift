@@ -61,8 +61,16 @@ extension HeadwayCommand {
 
         @Test(arguments: ["zero1+shadow", "zero1+parity"])
         func `two losses in one step go back to a checkpoint`(sharding: String) throws {
-            let run = try TestRun(), settings = ["checkpoint.every=4"], faults = ["crash worker=1 step=42", "crash worker=2 step=42"]
-            let record = try run.expectFinished(run.train(workers: 4, settings, faults: faults, options: options(sharding)), settings)
+            let run = try TestRun(), settings = ["steps=240", "evaluation.every=20", "checkpoint.every=50"]
+            let command = try run.train(workers: 4, settings, options: options(sharding))
+            try command.wait(for: "step 60: validation loss")
+            // While the launcher is stopped nobody makes anything good.
+            let workers = run.workers.sorted { $0.pid < $1.pid }
+            command.signal(SIGSTOP)
+            for worker in workers[1...2] { kill(worker.pid, SIGKILL) }
+            #expect(eventually { run.workers.count == 2 })
+            command.signal(SIGCONT)
+            let record = try run.expectFinished(command, settings, steps: 240)
             #expect(record.setbacks.contains { $0.kind == .rewind } && record.incidents.count == 2)
         }
 
