@@ -104,7 +104,8 @@ enum ControlWord: Int {
     case sessionStart          // CLOCK_MONOTONIC, nanoseconds
     case damagedChunk          // the attempt, and one more than the chunk whose fingerprint does not hold; 0 for none
     // With messages:
-    case members, leavers      // a bit for each slot: of the view; that was in the one before and hands over what it has
+    case members, newcomers    // a bit for each slot: of the view; of them, that has not taken part in a commit
+    case leavers               // a bit for each slot that was in the view before and hands over what it has
     case depositWanted, depositStep   // one more than the step; 0 for none
     case stateLost             // one more than the turn in which nobody had a part of the state; 0 for none
     case mismatch              // the attempt, and one more than a chunk that its two keepers made different things of; 0 for none

@@ -8,14 +8,19 @@ extension SharedState {
 
     /// Slots of the view, in the order of ranks.
     package var members: [Int] { slots(.members) }
+    /// Of them those who may need the state from the others.
+    package var newcomers: [Int] { slots(.newcomers) }
     /// Former members that live and are to go, once the others have what only they have.
     package var leavers: [Int] { slots(.leavers) }
     private func slots(_ word: ControlWord) -> [Int] { (0..<SharedLayout.slotsMaximum).filter { value(word) >> UInt64($0) & 1 == 1 } }
+    private func put(_ word: ControlWord, slots: [Int]) { put(word, slots.reduce(0) { $0 | 1 << UInt64($1) }) }
     /// To be called before the view is announced.
-    package func setMembers(_ slots: [Int], leavers: [Int]) {
-        put(.members, slots.reduce(0) { $0 | 1 << UInt64($1) })
-        put(.leavers, leavers.reduce(0) { $0 | 1 << UInt64($1) })
+    package func setMembers(_ members: [Int], newcomers: [Int], leavers: [Int]) {
+        put(.members, slots: members)
+        put(.newcomers, slots: newcomers)
+        setLeavers(leavers)
     }
+    package func setLeavers(_ leavers: [Int]) { put(.leavers, slots: leavers) }
 
     /// Where `peer` finds `slot`: `MessageGroup.addressBytes`, valid once `addressStamp` says so.
     package func address(of slot: Int, for peer: Int) -> UnsafeMutablePointer<UInt8> {

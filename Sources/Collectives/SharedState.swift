@@ -17,7 +17,7 @@ package final class SharedState {
         case system(String, errno: Int32)
     }
 
-    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 6
+    static let magic: UInt64 = 0x5941_5744_4145_4801, version: UInt64 = 7
     package let name: String
     package let layout: SharedLayout
     let base: UnsafeMutableRawPointer

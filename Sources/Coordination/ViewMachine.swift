@@ -5,6 +5,10 @@ package struct View: Equatable, Sendable {
     package var number: Int
     /// Slots by rank.
     package var members: [Int]
+    /// Of them those whose workers have not taken part in a commit: nobody can be sure that they have the state.
+    package var newcomers: [Int] = []
+    /// Who was in until now and goes in order.
+    package var leavers: [Int] = []
     package var plan: Plan
 }
 
@@ -205,7 +209,7 @@ package struct ViewMachine: Sendable {
                 view.members = []
                 return effects
             }
-            return effects + [announce(members, leavesReassigned: 0, reason: Self.sentence(joining, going))]
+            return effects + [announce(members, leavers: going, leavesReassigned: 0, reason: Self.sentence(joining, going))]
         }
         let even = balancedPlan(view.members)
         guard even != view.plan else { return [] }
@@ -299,9 +303,9 @@ package struct ViewMachine: Sendable {
         Plan(members: members, leaves: leaves, chunkBlocks: chunkBlocks, evaluationUnits: evaluationUnits)
     }
 
-    private mutating func announce(_ members: [Int], plan: Plan? = nil, leavesReassigned: Int, reason: String) -> Effect {
+    private mutating func announce(_ members: [Int], leavers: [Int] = [], plan: Plan? = nil, leavesReassigned: Int, reason: String) -> Effect {
         begun = true
-        view = View(number: view.number + 1, members: members, plan: plan ?? balancedPlan(members))
+        view = View(number: view.number + 1, members: members, newcomers: members.filter { !hasCommitted[$0] }, leavers: leavers, plan: plan ?? balancedPlan(members))
         return .announce(view, leavesReassigned: leavesReassigned, reason: reason)
     }
 }

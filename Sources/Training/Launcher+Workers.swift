@@ -68,7 +68,7 @@ extension Launcher {
             let wasDismissed = views.slots[slot] == .leaving
             if sendsMessages, shared.leavers.contains(slot) {
                 // Whoever waits for what it was to hand over must not wait for ever.
-                shared.setMembers(shared.members, leavers: shared.leavers.filter { $0 != slot })
+                shared.setLeavers(shared.leavers.filter { $0 != slot })
                 if end.exit != .exited(status: 0) { try apply(views.receive(.channelsLost), ring: true) }
             }
             // One whose notice ran out, or who was killed while it drained, left nothing in order.

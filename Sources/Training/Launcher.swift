@@ -106,7 +106,6 @@ package final class Launcher {
     var tuner: CheckpointTuner?                // where the interval is `auto`
     var mark: StepMark?                        // since when the step under way is computed
     var rewoundFor: UInt64?                    // when the loss was found that everybody begins again for
-    var leavers: [Int] = []                    // members that were let go since the last view
     var channelTries = 0, mismatches = 0       // since the last commit
     var stopWanted = false
     /// After a failure that left the only copy of the state in shared memory.
@@ -302,7 +301,6 @@ package final class Launcher {
                 if delay == 0 { try spawn(slot) } else { spawns.append((slot, MonotonicClock.nanoseconds() + delay)) }
             case .dismiss(let slot):
                 shared.dismiss(slot)
-                if shared.members.contains(slot) { leavers.append(slot) }
                 try dropSpawns([slot])
             case .kill(let slots):
                 try settle("everybody stops")
@@ -345,8 +343,7 @@ package final class Launcher {
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
-        shared.setMembers(view.members, leavers: leavers.filter { members[$0] != nil && !view.members.contains($0) })
-        leavers.removeAll()
+        shared.setMembers(view.members, newcomers: view.newcomers, leavers: view.leavers)
         if ring { shared.announce(view: view.number) } else { shared.setNextView(view.number) }
         // Whoever is let in finds the view that he is in.
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }

@@ -29,8 +29,6 @@ final class MessageExchange: GradientExchange {
     /// The turn that `store` holds leaves of.
     private var storeTurn = -1
     private var channels: Channels?
-    /// The members of the last group, when it is gone.
-    private var before: [Int] = []
 
     /// A group and the plan it works by.
     struct Channels {
@@ -88,12 +86,13 @@ final class MessageExchange: GradientExchange {
         try state.deposit(step, owned: holdings.owned)
     }
 
-    /// Whether members of another view must meet before anything is computed; all else can wait for the exchange.
+    /// Whether members of another view must meet before anything is computed; all else can wait for the exchange. All must
+    /// decide alike, or some meet and wait for the leaves of others, who wait to meet them: so by what the launcher says of the
+    /// view, and not by what this worker has seen of the others.
     private func cannotWait(_ step: Int) -> Bool {
-        // Whoever has just come needs the state from the others before it can do anything, and they see that it is new.
-        let known = Set(channels?.members ?? before)
-        if state.step != step || !shared.members.allSatisfy(known.contains) { return true }
         guard isDisturbed || ownersMoved else { return false }
+        // Whoever has just come needs the state from the others before it can do anything.
+        if isDisturbed, !shared.newcomers.isEmpty { return true }
         // Nobody exchanges anything any more, and what the owners have is asked for; whoever leaves waits to hand over.
         return sharding.isInRounds || step == config.steps || sharding != .ddp && isDisturbed && !shared.leavers.isEmpty
     }
@@ -291,7 +290,6 @@ final class MessageExchange: GradientExchange {
     private func drop() {
         guard let channels else { return }
         place.close([channels.group])
-        before = channels.members
         (self.channels, rounds, early) = (nil, nil, nil)
     }
 

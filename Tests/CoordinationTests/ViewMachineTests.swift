@@ -70,6 +70,31 @@ import Testing
         expectEven(machine.view, number: 3, members: [0, 1])
     }
 
+    @Test func `a view names those who have not taken part in a commit`() {
+        var machine = running(3)
+        #expect(machine.view.newcomers == [0, 1, 2])
+        _ = machine.receive(.committed)
+        #expect(announced(machine.receive(.ended(slot: 1, unfinished: Self.units)))?.newcomers == [])
+        _ = machine.receive(.ready(slot: 1))
+        #expect(announced(machine.receive(.committed))?.newcomers == [1])
+        // Whoever goes before the next commit leaves the others with one who is still new.
+        #expect(announced(machine.receive(.ended(slot: 2, unfinished: Self.units)))?.newcomers == [1])
+        #expect(announced(machine.receive(.channelsLost))?.newcomers == [1])
+        _ = machine.receive(.committed)
+        #expect(announced(machine.receive(.channelsLost))?.newcomers == [])
+    }
+
+    @Test func `a view names those who go with it, and none who went when there was none`() {
+        var machine = running(2)
+        _ = machine.receive(.draining(slot: 1))
+        #expect(announced(machine.receive(.committed))?.leavers == [1])
+        _ = machine.receive(.draining(slot: 0))
+        // Nobody is left to hand anything to; the replacement of one comes before the other's.
+        #expect(announced(machine.receive(.committed)) == nil)
+        for slot in 0..<2 { _ = machine.receive(.ended(slot: slot, unfinished: Self.units)) }
+        #expect(announced(machine.receive(.ready(slot: 1)))?.leavers == [])
+    }
+
     @Test func `a death gives the dead worker's unfinished units to the least loaded and leaves the rest where it is`() {
         var machine = running(4)
         let before = machine.view.plan

@@ -109,6 +109,32 @@ extension HeadwayCommand {
             #expect(record.incidents.count == 1 && incident.kind == .memory && incident.slot == worker && incident.fault == 0)
         }
 
+        @Test(arguments: ["parameters", "firstMoment"], 1...3)
+        func `who is let in waits for nobody who waits for him when what he is handed is damaged`(target: String, worker: Int) throws {
+            let run = try TestRun(), held = try HeldProgram(of: run), settings = ["steps=30"]
+            // The bit flips at the commit with which the replacement of worker 0 is let in.
+            let command = try run.train(
+                workers: 4, settings, faults: ["bitflip worker=\(worker) step=20 target=\(target)"], options: options("ddp") + ["--pace", "25"])
+            try command.wait(for: "view 1: the run begins")
+            try held.hold()
+            let first = try #require(run.workers.first { $0.words.drop { $0 != "--slot" }.dropFirst().first == "0" })
+            kill(first.pid, SIGKILL)
+            let replacement = try held.stopped("worker")
+            try held.release()
+            try run.withSharedState { shared in
+                // The launcher goes on when the votes for step 19 are there, too, and looks at them first.
+                #expect(eventually { shared.committedStep >= 19 && (0..<8).contains { shared.leaves.isDone($0, turn: shared.turn) } })
+                command.signal(SIGSTOP)
+                kill(replacement, SIGCONT)
+                #expect(eventually { shared.slotState(0).state == .ready && shared.updates.allDone(turn: shared.turn) } && shared.committedStep == 19)
+                command.signal(SIGCONT)
+            }
+            let record = try run.expectFinished(command, settings, steps: 30)
+            #expect(record.incidents.map(\.kind) == [.crash, .memory] && record.incidents[1].slot == worker)
+            let views = record.views.map { "\($0.step) \($0.reason)" }
+            #expect(views.contains("21 worker 0 joined"), "\(views)")
+        }
+
         @Test(arguments: ["crash worker=1 step=49 point=commit", "preempt worker=1 step=49"], ["ddp", "zero1", "zero1+shadow", "zero1+parity", "zero3"])
         func `who goes after the last step takes nothing along`(fault: String, sharding: String) throws {
             // Its moments are gone with a crash where nobody else has them.
