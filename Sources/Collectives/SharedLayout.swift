@@ -104,7 +104,7 @@ enum ControlWord: Int {
     case sessionStart          // CLOCK_MONOTONIC, nanoseconds
     case damagedChunk          // the attempt, and one more than the chunk whose fingerprint does not hold; 0 for none
     // With messages:
-    case members, newcomers    // a bit for each slot: of the view; of them, that has not taken part in a commit
+    case members, newcomers    // a bit for each slot: of the view; of them, that had no state when the view or the step was announced
     case leavers               // a bit for each slot that was in the view before and hands over what it has
     case depositWanted, depositStep   // one more than the step; 0 for none
     case stateLost             // one more than the turn in which nobody had a part of the state; 0 for none
@@ -115,8 +115,8 @@ enum ControlWord: Int {
 /// Words of a slot's row.
 enum SlotWord: Int {
     case replica, state, admitted, allocations, peakFlops, leaves, lateLeaves, leafNanoseconds
-    // With messages: the group its addresses are for, and what it has measured.
-    case addressStamp, sentBytes, hiddenBytes, residentBytes
+    // With messages: the group its addresses are for, whether it has a state, and what it has measured.
+    case addressStamp, holdsState, sentBytes, hiddenBytes, residentBytes
     /// Two cache lines each: workers write their own row at every step.
     static let count = 16
 }

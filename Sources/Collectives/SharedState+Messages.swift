@@ -8,18 +8,25 @@ extension SharedState {
 
     /// Slots of the view, in the order of ranks.
     package var members: [Int] { slots(.members) }
-    /// Of them those who may need the state from the others.
-    package var newcomers: [Int] { slots(.newcomers) }
+    /// Whether some of them need the state from the others.
+    package var hasNewcomers: Bool { value(.newcomers) != 0 }
     /// Former members that live and are to go, once the others have what only they have.
     package var leavers: [Int] { slots(.leavers) }
-    private func slots(_ word: ControlWord) -> [Int] { (0..<SharedLayout.slotsMaximum).filter { value(word) >> UInt64($0) & 1 == 1 } }
+    private func slots(_ word: ControlWord) -> [Int] {
+        let bits = value(word)
+        return (0..<SharedLayout.slotsMaximum).filter { bits >> UInt64($0) & 1 == 1 }
+    }
     private func put(_ word: ControlWord, slots: [Int]) { put(word, slots.reduce(0) { $0 | 1 << UInt64($1) }) }
     /// To be called before the view is announced.
-    package func setMembers(_ members: [Int], newcomers: [Int], leavers: [Int]) {
+    package func setMembers(_ members: [Int], leavers: [Int]) {
         put(.members, slots: members)
-        put(.newcomers, slots: newcomers)
         setLeavers(leavers)
+        findNewcomers()
     }
+    /// Looks once for all who of the members has no state yet. To be called before a step is announced.
+    package func findNewcomers() { put(.newcomers, slots: members.filter { cs_load(slotWord($0, .holdsState)) == 0 }) }
+    /// Set by a worker that has the committed state, cleared before one is started.
+    package func setHoldsState(_ slot: Int, _ holds: Bool) { cs_store(slotWord(slot, .holdsState), holds ? 1 : 0) }
     package func setLeavers(_ leavers: [Int]) { put(.leavers, slots: leavers) }
 
     /// Where `peer` finds `slot`: `MessageGroup.addressBytes`, valid once `addressStamp` says so.

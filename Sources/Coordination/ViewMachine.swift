@@ -5,8 +5,6 @@ package struct View: Equatable, Sendable {
     package var number: Int
     /// Slots by rank.
     package var members: [Int]
-    /// Of them those whose workers have not taken part in a commit: nobody can be sure that they have the state.
-    package var newcomers: [Int] = []
     /// Who was in until now and goes in order.
     package var leavers: [Int] = []
     package var plan: Plan
@@ -305,7 +303,7 @@ package struct ViewMachine: Sendable {
 
     private mutating func announce(_ members: [Int], leavers: [Int] = [], plan: Plan? = nil, leavesReassigned: Int, reason: String) -> Effect {
         begun = true
-        view = View(number: view.number + 1, members: members, newcomers: members.filter { !hasCommitted[$0] }, leavers: leavers, plan: plan ?? balancedPlan(members))
+        view = View(number: view.number + 1, members: members, leavers: leavers, plan: plan ?? balancedPlan(members))
         return .announce(view, leavesReassigned: leavesReassigned, reason: reason)
     }
 }

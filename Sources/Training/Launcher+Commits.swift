@@ -133,6 +133,7 @@ extension Launcher {
         let next = free.min { recentStates[$0]?.step ?? -1 < recentStates[$1]?.step ?? -1 } ?? current
         recentStates[next] = nil
         setProbe()
+        shared.findNewcomers()
         shared.announce(step: step, current: current, next: next, previous: isVetoed ? nil : shared.currentGeneration, stop: stop)
         if checkpoint, !sendsMessages, let failure = try startWriter(generation: current) { notify(.message(failure)) }
         markStep(at: boundary)

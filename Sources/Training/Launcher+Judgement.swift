@@ -158,7 +158,7 @@ extension Launcher {
             "chunk \(chunk) of the state after step \(step) is not what was committed")
         if sendsMessages {
             // Its memory cannot be trusted; what it held others have, or it is lost.
-            if members[owner] != nil {
+            if members[owner]?.row.admittedNanoseconds != nil {
                 members[owner]!.incident = lossUnderWay
                 members[owner]!.process.kill()
             }
@@ -172,8 +172,8 @@ extension Launcher {
                 try noteSetback(.discard)
                 attemptDiscarded = true
                 shared.ring()
-                // It is gone already, and the view without it is there: the others' channels are of the attempt that is over.
-                if members[owner] == nil { try apply(views.receive(.channelsLost), ring: true) }
+                // The view without it is there already: the others' channels are of the attempt that is over.
+                if !views.view.members.contains(owner) { try apply(views.receive(.channelsLost), ring: true) }
             }
             return
         }

@@ -28,6 +28,7 @@ extension Launcher {
         shared.setSlot(slot, replica: replica, state: .starting)
         shared.admit(slot, replica: 0)
         shared.forgetPace(of: slot)
+        shared.setHoldsState(slot, false)
         shared.setMeasured(slot, sentBytes: 0, hiddenBytes: 0, residentBytes: 0)
         let first = replacementFor[slot] == nil
         let arguments = ["worker", folder.absolutePath, "--slot", String(slot), "--replica", String(replica), "--doorbell", String(doorbell),

@@ -343,7 +343,7 @@ package final class Launcher {
         try ledger.append(ViewRow(view: view.number, session: session, step: step, announcedNanoseconds: now,
             members: view.members.map { members[$0]!.row.replica }, reason: reason))
         write(view.plan)
-        shared.setMembers(view.members, newcomers: view.newcomers, leavers: view.leavers)
+        shared.setMembers(view.members, leavers: view.leavers)
         if ring { shared.announce(view: view.number) } else { shared.setNextView(view.number) }
         // Whoever is let in finds the view that he is in.
         for slot in view.members { shared.admit(slot, replica: members[slot]!.row.replica) }

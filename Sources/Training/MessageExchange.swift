@@ -33,7 +33,8 @@ final class MessageExchange: GradientExchange {
     /// A group and the plan it works by.
     struct Channels {
         let group: MessageGroup
-        let view: Int
+        /// The view it is for, and the turn in which its members met.
+        let view: Int, turn: Int
         /// Slots by rank: the view's members, then those who leave.
         let members: [Int], leavers: [Int]
         /// Ranks, by chunk.
@@ -80,22 +81,26 @@ final class MessageExchange: GradientExchange {
         }
         // Somebody may wait for a message that is not to come: the end of the old channels tells it.
         if isDisturbed { drop() }
-        if cannotWait(step) { try settle(step) }
+        let view = shared.view
+        if cannotWait(step) { try settle(step, in: view) }
+        precondition(state.step == step, "worker \(context.slot) is to compute with the state after step \(step) and has that after \(state.step.map { "\($0)" } ?? "none")")
         rounds?.parameters = state.current(0)
         if sharding.isInRounds { place.passesBegin() }
         try state.deposit(step, owned: holdings.owned)
     }
 
-    /// Whether members of another view must meet before anything is computed; all else can wait for the exchange. All must
-    /// decide alike, or some meet and wait for the leaves of others, who wait to meet them: so by what the launcher says of the
-    /// view, and not by what this worker has seen of the others.
+    /// Whether members must meet before anything is computed; all else can wait for the exchange. All have to decide alike, or
+    /// some meet while others wait for their leaves.
     private func cannotWait(_ step: Int) -> Bool {
-        guard isDisturbed || ownersMoved else { return false }
-        // Whoever has just come needs the state from the others before it can do anything.
-        if isDisturbed, !shared.newcomers.isEmpty { return true }
-        // Nobody exchanges anything any more, and what the owners have is asked for; whoever leaves waits to hand over.
-        return sharding.isInRounds || step == config.steps || sharding != .ddp && isDisturbed && !shared.leavers.isEmpty
+        // Whoever has just come needs the state from the others before it can do anything; whoever leaves waits to hand over.
+        if mustForm, shared.hasNewcomers || sharding != .ddp && !shared.leavers.isEmpty { return true }
+        // Nobody exchanges anything any more, and what the owners have is asked for.
+        return (mustForm || ownersMoved) && (sharding.isInRounds || step == config.steps)
     }
+
+    /// Whether the view's members have to meet. While one of them has no state they do in every turn: where some have begun the
+    /// view and others have not when a turn ends, nobody goes on as if all had.
+    private var mustForm: Bool { isDisturbed || shared.hasNewcomers && channels?.turn != context.turn }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
         if let rounds { return rounds.gradient.base }
@@ -140,9 +145,10 @@ final class MessageExchange: GradientExchange {
 
     func reduce(_ step: Int) throws {
         if sharding.isInRounds { place.passesEnd() }
+        let view = shared.view
         try exchanging(step) {
             let members = try sharding.isInRounds ? channels?.members ?? [] : membersWithAllLeaves()
-            if !sharding.isInRounds, isDisturbed || ownersMoved { try settle(step) }
+            if !sharding.isInRounds, isDisturbed || ownersMoved { try settle(step, in: view) }
             guard let channels, channels.members == members else { throw Disturbed() }
             let scale = Float(1 / Double(config.tokensPerStep))
             // Whoever keeps the moments of a chunk makes its update, and needs its mean gradient for that.
@@ -253,7 +259,7 @@ final class MessageExchange: GradientExchange {
     private func handOver(_ step: Int) throws {
         context.enter(.regroup, step)
         do {
-            let formed = try form(with: shared.leavers)
+            let formed = try form(shared.view, with: shared.leavers)
             channels = formed
             if try !holdings.share(formed, step) { try holdings.protectCommitted(formed) }
         } catch is MessageFailure {
@@ -294,9 +300,10 @@ final class MessageExchange: GradientExchange {
     }
 
     /// Forms the view's group, unless only owners have changed, and puts everybody in possession of what the plan has it keep.
-    private func settle(_ step: Int) throws {
+    /// - Parameter view: for which it was found that its members have to meet; in another one they may have to compute first.
+    private func settle(_ step: Int, in view: Int) throws {
         do {
-            try meet(step)
+            try meet(step, in: view)
         } catch let over as TurnIsOver {
             // In the next attempt nobody takes up what was settled in part: the end of these channels tells the others.
             drop()
@@ -304,16 +311,16 @@ final class MessageExchange: GradientExchange {
         }
     }
 
-    private func meet(_ step: Int) throws {
+    private func meet(_ step: Int, in view: Int) throws {
         try exchanging(step) {
             context.enter(.regroup, step)
             // What was begun with other owners cannot be taken back.
             if early != nil, ownersMoved { throw MessageFailure.peer("chunks are elsewhere") }
             if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
-                channels = try form(with: shared.leavers)
+                channels = try form(view, with: shared.leavers)
                 try takePossession(step)
             }
-            channels = isDisturbed || channels?.hasLeavers == true ? try form() : try replanned()
+            channels = mustForm || channels?.hasLeavers == true ? try form(view) : try replanned()
             let formed = try takePossession(step)
             place.settled([formed.group], view: formed.view)
             holdings.release(formed)
@@ -332,6 +339,7 @@ final class MessageExchange: GradientExchange {
             shared.reportLostState(turn: context.turn)
             context.ringDoorbell()
             try context.wait { shared.stopRequested || shared.view != channels.view }
+            if shared.turn != context.turn { throw TurnIsOver() }
             throw Disturbed()
         }
         try holdings.protectCommitted(channels)
@@ -341,7 +349,7 @@ final class MessageExchange: GradientExchange {
     /// The same group with the plan as it is now.
     private func replanned() throws -> Channels {
         guard let channels, let owners = owners(among: channels.members) else { throw Disturbed() }
-        return Channels(group: channels.group, view: channels.view, members: channels.members, leavers: [], owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners, parts: chunkBlocks))
+        return Channels(group: channels.group, view: channels.view, turn: channels.turn, members: channels.members, leavers: [], owners: owners, segments: channels.owners == owners ? channels.segments : Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 
     /// The ranks that own the chunks; nil while the launcher writes another plan.
@@ -350,16 +358,16 @@ final class MessageExchange: GradientExchange {
         return owners.count == SharedLayout.chunkCount ? owners : nil
     }
 
-    /// Meets the other members of the view.
+    /// Meets the other members of the view, as long as it is the one that is announced.
     /// - Parameter leavers: who was a member until now, and hands over what only he has: the ranks after the members'.
     /// - Throws: `Disturbed` when another is announced meanwhile.
-    private func form(with leavers: [Int] = []) throws -> Channels {
+    private func form(_ view: Int, with leavers: [Int] = []) throws -> Channels {
         drop()
-        let view = shared.view, members = shared.members, everybody = members + leavers
+        let members = shared.members, everybody = members + leavers
         guard let rank = everybody.firstIndex(of: context.slot), let owners = owners(among: members), shared.view == view, leavers.isEmpty || shared.leavers == leavers else { throw Disturbed() }
         let group = try place.group(rank: rank, size: everybody.count)
         let links = everybody.enumerated().filter { $0.offset != rank }.map { (group: group, peer: $0.offset, slot: $0.element) }
         try place.connect(links, [group], everybody, view: view, handsOver: !leavers.isEmpty)
-        return Channels(group: group, view: view, members: members, leavers: leavers, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
+        return Channels(group: group, view: view, turn: context.turn, members: members, leavers: leavers, owners: owners, segments: Segment.cut(layout, owners: owners, parts: chunkBlocks))
     }
 }

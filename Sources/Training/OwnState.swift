@@ -101,6 +101,7 @@ final class OwnState {
     func hold(_ committed: Int) {
         (step, sharedGeneration, hasNext) = (committed, shared.currentGeneration, false)
         copies[generation] = copied.map { checksum($0, current.parameters) }
+        shared.setHoldsState(context.slot, true)
     }
 
     /// Takes floats of a part from the deposit.

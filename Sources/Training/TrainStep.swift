@@ -246,12 +246,12 @@ final class TrainStep {
             let view = shared.view
             if shared.turn != turn { throw TurnIsOver() }
             noteDrain()
+            try exchange.begin(step)
             if let unit = next() {
                 evaluate(unit, step, Alone())
             } else {
                 context.enter(.awaitEvaluation, step)
                 try context.wait { shared.stopRequested || next() != nil || shared.view != view || exchange.isAsked }
-                try exchange.begin(step)
             }
         }
     }

@@ -135,6 +135,23 @@ import Testing
     }
 
     /// Chunks that were updated into one generation are not there when the step is to go into another.
+    @Test func `members without a state are seen when a view is written or a step ends, and not in between`() throws {
+        let segment = Segment(), shared = try segment.create()
+        shared.setHoldsState(2, true)
+        shared.setMembers([2], leavers: [])
+        #expect(!shared.hasNewcomers)
+        shared.setMembers([2, 63], leavers: [5])
+        #expect(shared.hasNewcomers && shared.members == [2, 63] && shared.leavers == [5])
+        shared.setHoldsState(63, true)
+        shared.setLeavers([])
+        #expect(shared.hasNewcomers && shared.leavers.isEmpty)
+        shared.findNewcomers()
+        #expect(!shared.hasNewcomers)
+        shared.setHoldsState(2, false)
+        shared.findNewcomers()
+        #expect(shared.hasNewcomers)
+    }
+
     @Test(arguments: 0..<3, 0..<3)
     func `after a take-over no update counts that lies elsewhere than where the step goes`(current: Int, next: Int) throws {
         guard current != next else { return }

@@ -145,6 +145,8 @@ struct ViewHistory {
             (number, begun, counts.announced) = (number + 1, true, counts.announced + 1)
             need(announced.number == number, "the view's number is not one more")
             need(!announced.members.isEmpty && announced == machine.view, "another view than the machine's is announced")
+            let leaving = before.view.members.filter { machine.slots[$0] == .leaving }
+            need(announced.leavers.sorted() == (event == .committed ? leaving : []), "\(announced.leavers) go with the view, and \(leaving) were let go")
             if case .ended(let slot, _) = event, before.view.members.contains(where: { $0 != slot }) {
                 let changed = zip(announced.plan.leafOwners, before.view.plan.leafOwners).count { $0 != $1 }
                 need(changed == moved, "\(changed) leaves changed hands")

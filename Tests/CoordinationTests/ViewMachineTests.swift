@@ -70,20 +70,6 @@ import Testing
         expectEven(machine.view, number: 3, members: [0, 1])
     }
 
-    @Test func `a view names those who have not taken part in a commit`() {
-        var machine = running(3)
-        #expect(machine.view.newcomers == [0, 1, 2])
-        _ = machine.receive(.committed)
-        #expect(announced(machine.receive(.ended(slot: 1, unfinished: Self.units)))?.newcomers == [])
-        _ = machine.receive(.ready(slot: 1))
-        #expect(announced(machine.receive(.committed))?.newcomers == [1])
-        // Whoever goes before the next commit leaves the others with one who is still new.
-        #expect(announced(machine.receive(.ended(slot: 2, unfinished: Self.units)))?.newcomers == [1])
-        #expect(announced(machine.receive(.channelsLost))?.newcomers == [1])
-        _ = machine.receive(.committed)
-        #expect(announced(machine.receive(.channelsLost))?.newcomers == [])
-    }
-
     @Test func `a view names those who go with it, and none who went when there was none`() {
         var machine = running(2)
         _ = machine.receive(.draining(slot: 1))

@@ -114,7 +114,7 @@ extension HeadwayCommand {
             let run = try TestRun(), held = try HeldProgram(of: run), settings = ["steps=30"]
             // The bit flips at the commit with which the replacement of worker 0 is let in.
             let command = try run.train(
-                workers: 4, settings, faults: ["bitflip worker=\(worker) step=20 target=\(target)"], options: options("ddp") + ["--pace", "25"])
+                workers: 4, settings, faults: ["bitflip worker=\(worker) step=20 target=\(target)"], options: options("ddp") + ["--pace", "50"])
             try command.wait(for: "view 1: the run begins")
             try held.hold()
             let first = try #require(run.workers.first { $0.words.drop { $0 != "--slot" }.dropFirst().first == "0" })
@@ -133,6 +133,40 @@ extension HeadwayCommand {
             #expect(record.incidents.map(\.kind) == [.crash, .memory] && record.incidents[1].slot == worker)
             let views = record.views.map { "\($0.step) \($0.reason)" }
             #expect(views.contains("21 worker 0 joined"), "\(views)")
+        }
+
+        @Test func `when all leave at once nobody waits for them`() throws {
+            let run = try TestRun(), settings = ["checkpoint.every=10"]
+            let command = try run.train(workers: 2, settings, options: options("zero1") + ["--pace", "10"])
+            try command.wait(for: "view 1: the run begins")
+            try run.withSharedState { shared in
+                #expect(eventually { shared.committedStep >= 15 })
+                command.signal(SIGSTOP)
+                for worker in run.workers { kill(worker.pid, SIGTERM) }
+                // They say so between two microbatches.
+                #expect(eventually { (0..<2).allSatisfy { shared.slotState($0).state == .draining } })
+                command.signal(SIGCONT)
+            }
+            let record = try run.expectFinished(command, settings)
+            #expect(record.incidents.map(\.kind) == [.preempt, .preempt])
+        }
+
+        @Test(arguments: ["ddp", "zero1+shadow"])
+        func `a death during the closing validation costs its passes`(sharding: String) throws {
+            let run = try TestRun(), settings = ["steps=10", "evaluation.every=0", "evaluation.tokens=0", "data.talesBytes=2000000", "data.validation=0.3"]
+            let command = try run.train(workers: 2, settings, options: options(sharding) + ["--spares", "1", "--hang-steps", "1000"])
+            try command.wait(for: "view 1: the run begins")
+            let workers = run.workers.sorted { $0.pid < $1.pid }
+            try run.withSharedState { shared in
+                #expect(eventually { shared.committedStep == 10 && shared.depositStep == 10 && !shared.evaluations.allDone(turn: shared.turn, in: shared.layout.heldOut.validationUnits) })
+                // One is in the middle of a pass when the other's passes become the spare's.
+                kill(workers[0].pid, SIGSTOP)
+                kill(workers[1].pid, SIGKILL)
+                #expect(eventually { shared.view == 2 })
+                kill(workers[0].pid, SIGCONT)
+            }
+            let record = try run.expectFinished(command, settings, steps: 10)
+            #expect(record.incidents.map(\.kind) == [.crash] && record.views.last?.reason == "worker 1 left")
         }
 
         @Test(arguments: ["crash worker=1 step=49 point=commit", "preempt worker=1 step=49"], ["ddp", "zero1", "zero1+shadow", "zero1+parity", "zero3"])
