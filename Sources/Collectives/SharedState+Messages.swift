@@ -23,7 +23,7 @@ extension SharedState {
         setLeavers(leavers)
         findNewcomers()
     }
-    /// Looks once for all who of the members has no state yet. To be called before a step is announced.
+    /// Looks once for all who of the members has no state yet. To be called before a view or a step is announced.
     package func findNewcomers() { put(.newcomers, slots: members.filter { cs_load(slotWord($0, .holdsState)) == 0 }) }
     /// Set by a worker that has the committed state, cleared before one is started.
     package func setHoldsState(_ slot: Int, _ holds: Bool) { cs_store(slotWord(slot, .holdsState), holds ? 1 : 0) }

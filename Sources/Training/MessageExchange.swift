@@ -95,11 +95,11 @@ final class MessageExchange: GradientExchange {
         // Whoever has just come needs the state from the others before it can do anything; whoever leaves waits to hand over.
         if mustForm, shared.hasNewcomers || sharding != .ddp && !shared.leavers.isEmpty { return true }
         // Nobody exchanges anything any more, and what the owners have is asked for.
-        return (mustForm || ownersMoved) && (sharding.isInRounds || step == config.steps)
+        return (sharding.isInRounds || step == config.steps) && (mustForm || ownersMoved)
     }
 
-    /// Whether the view's members have to meet. While one of them has no state they do in every turn: where some have begun the
-    /// view and others have not when a turn ends, nobody goes on as if all had.
+    /// Whether the view's members have to meet: for a new view, and with every turn while the launcher says that somebody has
+    /// no state, since a commit may come when only some of them have met. (An attempt is thrown away for a new view only.)
     private var mustForm: Bool { isDisturbed || shared.hasNewcomers && channels?.turn != context.turn }
 
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float> {
@@ -312,11 +312,11 @@ final class MessageExchange: GradientExchange {
     }
 
     private func meet(_ step: Int, in view: Int) throws {
-        try exchanging(step) {
+        try place.exchanging(step, view: { channels?.view ?? view }, drop: drop) {
             context.enter(.regroup, step)
             // What was begun with other owners cannot be taken back.
             if early != nil, ownersMoved { throw MessageFailure.peer("chunks are elsewhere") }
-            if isDisturbed, sharding != .ddp, !shared.leavers.isEmpty {
+            if mustForm, sharding != .ddp, !shared.leavers.isEmpty {
                 channels = try form(view, with: shared.leavers)
                 try takePossession(step)
             }

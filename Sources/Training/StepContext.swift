@@ -95,7 +95,7 @@ protocol GradientExchange: AnyObject {
     /// Runs what waits for others. When they are gone, waits until the launcher has drawn the consequences.
     /// - Throws: `Disturbed` then.
     func exchanging(_ step: Int, _ body: () throws -> Void) throws
-    /// Before anything of a turn is computed, and again before every leaf.
+    /// Before anything of a turn is computed, and again before every leaf and every unit of the closing passes.
     func begin(_ step: Int) throws
     /// Where the gradient of a leaf is to be written.
     func gradient(_ leaf: Int) -> UnsafeMutablePointer<Float>

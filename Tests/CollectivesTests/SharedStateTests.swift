@@ -134,7 +134,6 @@ import Testing
         #expect(shared.slotState(1) == (0, .empty) && shared.faultFired(3) == nil)
     }
 
-    /// Chunks that were updated into one generation are not there when the step is to go into another.
     @Test func `members without a state are seen when a view is written or a step ends, and not in between`() throws {
         let segment = Segment(), shared = try segment.create()
         shared.setHoldsState(2, true)
@@ -152,6 +151,7 @@ import Testing
         #expect(shared.hasNewcomers)
     }
 
+    /// Chunks that were updated into one generation are not there when the step is to go into another.
     @Test(arguments: 0..<3, 0..<3)
     func `after a take-over no update counts that lies elsewhere than where the step goes`(current: Int, next: Int) throws {
         guard current != next else { return }
