@@ -63,7 +63,8 @@ let package = Package(
             name: "headway",
             dependencies: ["Training", "HuggingFace", "Reports", "Lab", "Kernels", "CSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
-        // Tests. Numeric loops are a hundred times slower in a debug build: `swift test -c release`.
+        // Tests. Numeric loops are a hundred times slower in a debug build: `swift test -c release`, with
+        // `--disable-testable-imports` so that nothing is compiled twice.
         tests("RunSpecTests", ["RunSpec"]),
         tests("KernelsTests", ["Kernels", "RunSpec"]),
         tests("LedgerTests", ["Ledger", "RunSpec"]),
